@@ -1,1 +1,22 @@
-//! offhook-store.
+//! What is kept, and how: transactions on SQLite or PostgreSQL, and the queries by aggregate.
+//!
+//! In: domain values. Out: domain values. Never here: HTTP, carriers, decisions that belong to the domain.
+
+pub mod accounts;
+pub mod engine;
+mod error;
+pub mod idempotency;
+pub mod ledger;
+mod migrate;
+mod scope;
+
+pub use engine::{Engine, OpenSqliteError, Sql, Store, Tx};
+pub use error::StoreError;
+pub use migrate::migrate;
+pub use scope::{Page, Scope, Window};
+
+/// Every statement there is, for the test that PREPAREs them on both engines.
+#[must_use]
+pub fn every_statement() -> Vec<Sql> {
+    [accounts::STATEMENTS, idempotency::STATEMENTS, ledger::STATEMENTS].concat()
+}

@@ -1,0 +1,105 @@
+//! A phone number held by an account, from purchase to release.
+
+use crate::ids::{AccountId, AgentId, NumberId};
+use crate::phone::{Country, E164};
+use crate::time::Timestamp;
+
+/// How long a number is paid for at a time (contract, "Account": 30 days from purchase).
+pub const PERIOD_DAYS: u64 = 30;
+/// How long an unpaid number is kept before it goes back.
+pub const GRACE_DAYS: u64 = 30;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberStatus {
+    Active,
+    Released,
+}
+
+impl NumberStatus {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Released => "released",
+        }
+    }
+}
+
+/// A number as it is kept. What the API shows beside this is derived from its carrier and mode.
+#[derive(Debug, Clone)]
+pub struct Number {
+    pub id: NumberId,
+    pub account_id: AccountId,
+    pub phone_number: E164,
+    pub country: Country,
+    pub status: NumberStatus,
+    /// `sms`, `imessage`, …: what was asked for when it was bought.
+    pub kind: String,
+    pub agent_id: Option<AgentId>,
+    pub carrier: String,
+    pub external_id: Option<String>,
+    /// Released by itself at this time.
+    pub expires_at: Option<Timestamp>,
+    pub purchased_at: Timestamp,
+    /// The next charge is due then.
+    pub renews_at: Timestamp,
+    /// Since when a renewal could not be paid.
+    pub unpaid_since: Option<Timestamp>,
+    pub released_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the number is released")]
+pub struct AlreadyReleased;
+
+impl Number {
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.status == NumberStatus::Active
+    }
+
+    /// Gives the number up. It keeps its history and loses its agent.
+    ///
+    /// # Errors
+    /// [`AlreadyReleased`] when it was given up before.
+    pub fn release(&mut self, at: Timestamp) -> Result<(), AlreadyReleased> {
+        if !self.is_active() {
+            return Err(AlreadyReleased);
+        }
+        self.status = NumberStatus::Released;
+        self.released_at = Some(at);
+        self.agent_id = None;
+        Ok(())
+    }
+}
+
+/// How far a purchase has come. Each step is its own transaction; the reconciler ends what a crash cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PurchaseState {
+    /// Limit and balance are held, the carrier may or may not have been asked.
+    Reserved,
+    /// The carrier's answer is unknown; the reconciler is finding out.
+    Unconfirmed,
+    /// Bought and stored.
+    Stored,
+    /// Not bought; limit and balance were given back.
+    Undone,
+}
+
+impl PurchaseState {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Stored => "stored",
+            Self::Undone => "undone",
+        }
+    }
+
+    /// Whether the reconciler still has to end it.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Reserved | Self::Unconfirmed)
+    }
+}

@@ -1,0 +1,12 @@
+//! Counting what an account does, by the hour.
+
+/// What one transaction adds to the hour's count of a number and its agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UsageDelta {
+    pub messages_in: i64,
+    pub messages_out: i64,
+    pub segments: i64,
+    pub webhooks: i64,
+    pub webhooks_succeeded: i64,
+    pub webhooks_failed: i64,
+}

@@ -1,0 +1,332 @@
+//! SQLite: one writer thread that groups commits, a few readers beside it, one process per file.
+//!
+//! `synchronous=FULL` in WAL mode: a commit is on the disk before anyone hears of it. While one group is
+//! being synced the next one queues up, so the syncs are shared and a lone write still waits for only one.
+
+use std::fs::{File, TryLockError};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, ToSql};
+use tokio::sync::{mpsc, oneshot};
+
+use super::value::{Row, Value};
+use super::{Sql, Tx, Work};
+use crate::error::StoreError;
+
+/// How many transactions may wait before callers are held back.
+const QUEUE: usize = 8192;
+/// The most transactions in one commit.
+const GROUP: usize = 512;
+const STATEMENT_CACHE: usize = 256;
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenSqliteError {
+    #[error("{path} is in use by another process: one Offhook per SQLite file (use PostgreSQL for more nodes)")]
+    InUse { path: PathBuf },
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {source}")]
+    Sqlite { path: PathBuf, source: rusqlite::Error },
+}
+
+#[derive(Clone)]
+pub struct Sqlite {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    writer: mpsc::Sender<Box<dyn Job>>,
+    readers: Vec<mpsc::Sender<Box<dyn Job>>>,
+    turn: AtomicUsize,
+    /// Held for as long as the store is open.
+    _lock: File,
+}
+
+impl Sqlite {
+    /// # Errors
+    /// [`OpenSqliteError::InUse`] when another process has the file.
+    pub fn open(path: &Path, readers: usize) -> Result<Self, OpenSqliteError> {
+        let lock = lock(path)?;
+        let open = || connect(path).map_err(|source| OpenSqliteError::Sqlite { path: path.to_owned(), source });
+        let writer = spawn(open()?, "sqlite-writer", write_loop);
+        let readers =
+            (0..readers.max(1)).map(|_| Ok(spawn(open()?, "sqlite-reader", read_loop))).collect::<Result<_, _>>()?;
+        Ok(Self { shared: Arc::new(Shared { writer, readers, turn: AtomicUsize::new(0), _lock: lock }) })
+    }
+
+    pub(super) async fn write<T, E>(&self, work: impl Work<T, E>) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        submit(&self.shared.writer, work).await
+    }
+
+    pub(super) async fn read<T, E>(&self, work: impl Work<T, E>) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let turn = self.shared.turn.fetch_add(1, Ordering::Relaxed) % self.shared.readers.len();
+        submit(&self.shared.readers[turn], work).await
+    }
+}
+
+fn lock(path: &Path) -> Result<File, OpenSqliteError> {
+    let lock_path = path.with_extension("lock");
+    let io = |source| OpenSqliteError::Io { path: lock_path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenSqliteError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(io(source)),
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -16_000)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(connection)
+}
+
+fn spawn(
+    connection: Connection,
+    name: &str,
+    work: fn(Rc<Connection>, mpsc::Receiver<Box<dyn Job>>),
+) -> mpsc::Sender<Box<dyn Job>> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(Rc::new(connection), receiver));
+    if let Err(error) = spawned {
+        // The receiver is gone with the closure: every caller will hear that the store has stopped.
+        tracing::error!(%error, name, "no thread for the store");
+    }
+    sender
+}
+
+fn write_loop(connection: Rc<Connection>, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+    let mut group: Vec<Box<dyn Job>> = Vec::with_capacity(GROUP);
+    while let Some(first) = jobs.blocking_recv() {
+        let mut next = Some(first);
+        let outcome = run_group(&connection, &mut group, || next.take().or_else(|| jobs.try_recv().ok()));
+        for job in group.drain(..) {
+            job.finish(outcome.as_ref().copied().map_err(String::as_str));
+        }
+    }
+}
+
+/// Runs jobs, each in a savepoint of its own, until there are none waiting; then commits them together.
+fn run_group(
+    connection: &Rc<Connection>,
+    group: &mut Vec<Box<dyn Job>>,
+    mut next: impl FnMut() -> Option<Box<dyn Job>>,
+) -> Result<(), String> {
+    let begun = batch(connection, "BEGIN IMMEDIATE");
+    while group.len() < GROUP {
+        let Some(mut job) = next() else { break };
+        if begun.is_ok() && !connection.is_autocommit() {
+            run_in_savepoint(connection, job.as_mut());
+        }
+        group.push(job);
+    }
+    begun?;
+    if connection.is_autocommit() {
+        // A full disk or an I/O error rolls the whole transaction back, the jobs before it included.
+        return Err("the database rolled the transaction back (disk full or I/O error)".to_owned());
+    }
+    batch(connection, "COMMIT").inspect_err(|_| drop(batch(connection, "ROLLBACK")))
+}
+
+fn run_in_savepoint(connection: &Rc<Connection>, job: &mut dyn Job) {
+    if let Err(error) = batch(connection, "SAVEPOINT job") {
+        job.fail(&error);
+        return;
+    }
+    let kept = job.run(Tx::on_sqlite(connection.clone()));
+    if connection.is_autocommit() {
+        return;
+    }
+    let ended = if kept {
+        batch(connection, "RELEASE job")
+    } else {
+        batch(connection, "ROLLBACK TO job").and_then(|()| batch(connection, "RELEASE job"))
+    };
+    if let Err(error) = ended {
+        job.fail(&error);
+    }
+}
+
+fn read_loop(connection: Rc<Connection>, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+    while let Some(mut job) = jobs.blocking_recv() {
+        let begun = batch(&connection, "BEGIN");
+        if begun.is_ok() {
+            job.run(Tx::on_sqlite(connection.clone()));
+        }
+        if !connection.is_autocommit() {
+            drop(batch(&connection, "ROLLBACK"));
+        }
+        job.finish(begun.as_ref().copied().map_err(String::as_str));
+    }
+}
+
+fn batch(connection: &Connection, sql: &'static str) -> Result<(), String> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.raw_execute().map(drop))
+        .map_err(|e| e.to_string())
+}
+
+pub(super) fn execute(connection: &Connection, sql: Sql, params: &[Value]) -> Result<u64, StoreError> {
+    let mut statement = connection.prepare_cached(sql.0).map_err(store_error)?;
+    let changed = statement.execute(rusqlite::params_from_iter(params)).map_err(store_error)?;
+    Ok(changed as u64)
+}
+
+pub(super) fn query(connection: &Connection, sql: Sql, params: &[Value]) -> Result<Vec<Row>, StoreError> {
+    let mut statement = connection.prepare_cached(sql.0).map_err(store_error)?;
+    let width = statement.column_count();
+    let mut cursor = statement.query(rusqlite::params_from_iter(params)).map_err(store_error)?;
+    let mut rows = Vec::new();
+    while let Some(row) = cursor.next().map_err(store_error)? {
+        let columns =
+            (0..width).map(|i| row.get_ref(i).map_err(store_error).and_then(read_value)).collect::<Result<_, _>>()?;
+        rows.push(Row::new(columns));
+    }
+    Ok(rows)
+}
+
+pub(super) fn define(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    connection.execute_batch(sql).map_err(store_error)
+}
+
+/// Also checks that parameters first appear in the order of their numbers, which is how they are bound.
+pub(super) fn prepare(connection: &Connection, sql: Sql) -> Result<(), StoreError> {
+    let statement = connection.prepare(sql.0).map_err(store_error)?;
+    for i in 1..=statement.parameter_count() {
+        if statement.parameter_name(i) != Some(format!("${i}").as_str()) {
+            return Err(StoreError::Statement(format!("parameter {i} does not appear in its place: {}", sql.0)));
+        }
+    }
+    Ok(())
+}
+
+fn read_value(value: ValueRef<'_>) -> Result<Value, StoreError> {
+    Ok(match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(n) => Value::Int(n),
+        ValueRef::Real(n) => Value::Real(n),
+        ValueRef::Text(text) => {
+            Value::Text(std::str::from_utf8(text).map_err(|e| StoreError::Corrupt(e.to_string()))?.to_owned())
+        }
+        ValueRef::Blob(_) => return Err(StoreError::Corrupt("a blob where none is kept".to_owned())),
+    })
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(n) => ValueRef::Integer(*n),
+            Self::Real(n) => ValueRef::Real(*n),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}
+
+fn store_error(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) => StoreError::Clash(error.to_string()),
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::CannotOpen
+            | ErrorCode::OutOfMemory
+            | ErrorCode::ReadOnly,
+        ) => StoreError::Unavailable(error.to_string()),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(error.to_string()),
+        _ => StoreError::Statement(error.to_string()),
+    }
+}
+
+/// A unit of work without its types.
+trait Job: Send {
+    /// Whether what it wrote is to be kept.
+    fn run(&mut self, tx: Tx) -> bool;
+    /// Replaces its result: the engine failed it.
+    fn fail(&mut self, error: &str);
+    /// Answers the caller, after the commit or in place of it.
+    fn finish(self: Box<Self>, committed: Result<(), &str>);
+}
+
+struct Typed<F, T, E> {
+    work: F,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+async fn submit<T, E>(queue: &mpsc::Sender<Box<dyn Job>>, work: impl Work<T, E>) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    let stopped = || E::from(StoreError::Unavailable("the store has stopped".to_owned()));
+    let (reply, answer) = oneshot::channel();
+    queue.send(Box::new(Typed { work, result: None, reply })).await.map_err(|_| stopped())?;
+    answer.await.unwrap_or_else(|_| Err(stopped()))
+}
+
+impl<F, T, E> Job for Typed<F, T, E>
+where
+    F: Work<T, E>,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    fn run(&mut self, mut tx: Tx) -> bool {
+        // A panic in one transaction must not take the writer down with everybody else's.
+        let result = catch_unwind(AssertUnwindSafe(|| drive((self.work)(&mut tx))));
+        let result =
+            result.unwrap_or_else(|_| Err(StoreError::Statement("the transaction panicked".to_owned()).into()));
+        let kept = result.is_ok();
+        self.result = Some(result);
+        kept
+    }
+
+    fn fail(&mut self, error: &str) {
+        self.result = Some(Err(StoreError::Unavailable(error.to_owned()).into()));
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), &str>) {
+        let result = match (committed, self.result) {
+            (Ok(()), Some(result)) | (Err(_), Some(result @ Err(_))) => result,
+            (Err(error), _) => Err(StoreError::Unavailable(error.to_owned()).into()),
+            (Ok(()), None) => Err(StoreError::Unavailable("the transaction was not run".to_owned()).into()),
+        };
+        // The caller may have gone away; what is committed stays committed.
+        drop(self.reply.send(result));
+    }
+}
+
+/// On SQLite every await of a `Tx` is ready at once; waiting for anything else would stop all writers.
+fn drive<T, E: From<StoreError>>(future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => {
+            Err(StoreError::Statement("a transaction awaited something that is not the store".to_owned()).into())
+        }
+    }
+}

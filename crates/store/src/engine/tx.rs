@@ -1,0 +1,128 @@
+//! A transaction under way, the same to its user on both engines.
+
+use std::rc::Rc;
+
+use super::Sql;
+use super::postgres::Session;
+use super::sqlite;
+use super::value::{Row, Value};
+use crate::error::StoreError;
+
+/// Which engine a transaction runs on, for the few texts that must differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// A transaction. What is written through it is kept only when the closure it was given to returns `Ok`.
+pub struct Tx {
+    connection: Connection,
+}
+
+enum Connection {
+    Sqlite(Rc<rusqlite::Connection>),
+    Postgres(Session),
+}
+
+impl Tx {
+    pub(super) fn on_sqlite(connection: Rc<rusqlite::Connection>) -> Self {
+        Self { connection: Connection::Sqlite(connection) }
+    }
+
+    pub(super) fn on_postgres(session: Session) -> Self {
+        Self { connection: Connection::Postgres(session) }
+    }
+
+    pub(super) fn into_session(self) -> Option<Session> {
+        match self.connection {
+            Connection::Postgres(session) => Some(session),
+            Connection::Sqlite(_) => None,
+        }
+    }
+
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match self.connection {
+            Connection::Sqlite(_) => Engine::Sqlite,
+            Connection::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Runs a statement whose result nobody needs. On PostgreSQL it is put off and sent together with the
+    /// next one, so an error may show only there or at commit.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn run<const N: usize>(&mut self, sql: Sql, params: [Value; N]) -> Result<(), StoreError> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => sqlite::execute(connection, sql, &params).map(drop),
+            Connection::Postgres(session) => {
+                session.put_off(sql, params.into());
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs a statement and tells how many rows it changed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn change<const N: usize>(&mut self, sql: Sql, params: [Value; N]) -> Result<u64, StoreError> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => sqlite::execute(connection, sql, &params),
+            Connection::Postgres(session) => session.execute(sql, params.into()).await,
+        }
+    }
+
+    /// Runs a statement of the schema.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn define(&mut self, sql: &str) -> Result<(), StoreError> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => sqlite::define(connection, sql),
+            Connection::Postgres(session) => session.define(sql).await,
+        }
+    }
+
+    /// Asks the engine whether it would take a statement, without running it.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`] with the engine's complaint.
+    pub async fn prepare(&mut self, sql: Sql) -> Result<(), StoreError> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => sqlite::prepare(connection, sql),
+            Connection::Postgres(session) => session.prepare(sql).await,
+        }
+    }
+
+    /// All rows of a query.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn rows<const N: usize>(&mut self, sql: Sql, params: [Value; N]) -> Result<Vec<Row>, StoreError> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => sqlite::query(connection, sql, &params),
+            Connection::Postgres(session) => session.query(sql, params.into()).await,
+        }
+    }
+
+    /// The first row of a query, where there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn row<const N: usize>(&mut self, sql: Sql, params: [Value; N]) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(sql, params).await?.into_iter().next())
+    }
+
+    /// The only row of a query that always has one, such as a count.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when there is none.
+    pub async fn one<const N: usize>(&mut self, sql: Sql, params: [Value; N]) -> Result<Row, StoreError> {
+        self.row(sql, params)
+            .await?
+            .ok_or_else(|| StoreError::Corrupt("a query that always has a row had none".to_owned()))
+    }
+}

@@ -1,0 +1,25 @@
+//! The one error of the store.
+
+/// Why the store could not do what was asked. After any of these nothing of the transaction is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database can't be reached, is full, or is stopping. Worth another try later.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// Another transaction was faster (deadlock or a unique key). Worth another try at once.
+    #[error("the transaction met another: {0}")]
+    Clash(String),
+    /// A stored value is not what its column says.
+    #[error("stored value can't be read: {0}")]
+    Corrupt(String),
+    /// A statement of ours is wrong.
+    #[error("statement failed: {0}")]
+    Statement(String),
+}
+
+impl StoreError {
+    #[must_use]
+    pub const fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}

@@ -1,0 +1,85 @@
+//! Requests that must take effect once: the first outcome under an `Idempotency-Key`, kept 24 hours.
+
+use std::time::Duration;
+
+use offhook_domain::Timestamp;
+
+use crate::engine::{Tx, params, statements};
+use crate::error::StoreError;
+use crate::scope::Scope;
+
+/// How long an outcome is replayed (contract, "Conventions").
+pub const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+statements! {
+    CLAIM = "INSERT INTO idempotency (account_id, key, fingerprint, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+    LOOK = "SELECT fingerprint, status, body, at FROM idempotency WHERE account_id = $1 AND key = $2";
+    FINISH = "UPDATE idempotency SET status = $1, body = $2 WHERE account_id = $3 AND key = $4";
+    FORGET = "DELETE FROM idempotency WHERE account_id = $1 AND key = $2";
+    PRUNE = "DELETE FROM idempotency WHERE at < $1";
+}
+
+/// What is known of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing: it is now this request's.
+    Fresh,
+    /// The first request under it is not done yet.
+    InProgress,
+    /// It was used with another request.
+    Reused,
+    /// It is done; this was its outcome.
+    Done { status: i64, body: Option<String> },
+}
+
+impl Scope<'_> {
+    /// Claims a key for the request with this fingerprint.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn claim_once(&mut self, key: &str, fingerprint: &str, at: Timestamp) -> Result<Claim, StoreError> {
+        loop {
+            if self.tx.change(CLAIM, params![self.account, key, fingerprint, at]).await? == 1 {
+                return Ok(Claim::Fresh);
+            }
+            let Some(mut row) = self.tx.row(LOOK, params![self.account, key]).await? else { continue };
+            let (known, status): (String, Option<i64>) = (row.take()?, row.take()?);
+            let (body, since): (Option<String>, Timestamp) = (row.take()?, row.take()?);
+            if at.since(since) > KEPT {
+                self.forget_once(key).await?;
+                continue;
+            }
+            return Ok(match status {
+                _ if known != fingerprint => Claim::Reused,
+                Some(status) => Claim::Done { status, body },
+                None => Claim::InProgress,
+            });
+        }
+    }
+
+    /// Keeps the outcome under a claimed key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn finish_once(&mut self, key: &str, status: i64, body: Option<&str>) -> Result<(), StoreError> {
+        self.tx.run(FINISH, params![status, body, self.account, key]).await
+    }
+
+    /// Frees a claimed key whose request came to nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_once(&mut self, key: &str) -> Result<(), StoreError> {
+        self.tx.run(FORGET, params![self.account, key]).await
+    }
+}
+
+impl Tx {
+    /// Drops outcomes that are past their time; tells how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn prune_idempotency(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        self.change(PRUNE, params![now.minus(KEPT)]).await
+    }
+}

@@ -1,0 +1,87 @@
+//! Embedded migrations, append-only, run at start under a lock: expand first, contract a release later.
+
+use crate::engine::{Engine, IntoValue, Sql, Store, Tx};
+use crate::error::StoreError;
+
+/// One step of the schema. Its text may hold `{clustered}`; see `migrations/0001_core.sql`.
+struct Migration {
+    version: i64,
+    name: &'static str,
+    sql: &'static str,
+}
+
+const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, name: "core", sql: include_str!("../migrations/0001_core.sql") }];
+
+const TABLE: Sql = Sql(
+    "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL)",
+);
+/// Any number; the same for every node of one database.
+const LOCK: Sql = Sql("SELECT 1::BIGINT FROM (SELECT pg_advisory_xact_lock(7203511)) AS locked");
+const APPLIED: Sql = Sql("SELECT version, checksum FROM schema_migrations ORDER BY version");
+const RECORD: Sql = Sql("INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)");
+
+/// Brings the schema up to date, all steps in one transaction, and tells how many steps that took.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when the database was written by a newer Offhook or a step was edited since.
+pub async fn migrate(backend: &Store) -> Result<usize, StoreError> {
+    backend.write(run).await
+}
+
+async fn run(tx: &mut Tx) -> Result<usize, StoreError> {
+    if tx.engine() == Engine::Postgres {
+        tx.rows(LOCK, []).await?;
+    }
+    tx.change(TABLE, []).await?;
+    let mut applied = Vec::new();
+    for mut row in tx.rows(APPLIED, []).await? {
+        applied.push((row.take::<i64>()?, row.take::<String>()?));
+    }
+    if let Some((version, _)) = applied.iter().find(|(version, _)| MIGRATIONS.iter().all(|m| m.version != *version)) {
+        return Err(StoreError::Corrupt(format!(
+            "the database has schema version {version}, which this Offhook does not know"
+        )));
+    }
+    let mut steps = 0;
+    for migration in MIGRATIONS {
+        let checksum = checksum(migration.sql);
+        match applied.iter().find(|(version, _)| *version == migration.version) {
+            Some((_, known)) if *known == checksum => {}
+            Some(_) => {
+                return Err(StoreError::Corrupt(format!(
+                    "migration {} was edited after it ran here",
+                    migration.version
+                )));
+            }
+            None => {
+                apply(tx, migration.sql).await?;
+                tx.change(RECORD, [migration.version.into_value(), migration.name.into_value(), checksum.into_value()])
+                    .await?;
+                steps += 1;
+            }
+        }
+    }
+    Ok(steps)
+}
+
+async fn apply(tx: &mut Tx, sql: &'static str) -> Result<(), StoreError> {
+    let clustered = if tx.engine() == Engine::Sqlite { "WITHOUT ROWID" } else { "" };
+    for statement in statements(sql) {
+        tx.define(&statement.replace("{clustered}", clustered)).await?;
+    }
+    Ok(())
+}
+
+/// Splits a migration at the semicolons that end a line, without its comments.
+fn statements(sql: &str) -> impl Iterator<Item = String> {
+    let code: String =
+        sql.lines().filter(|line| !line.trim_start().starts_with("--")).flat_map(|line| [line, "\n"]).collect();
+    code.split(";\n").map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect::<Vec<_>>().into_iter()
+}
+
+/// FNV-1a: tells an edited migration from the one that ran. Not a secret, not security.
+fn checksum(sql: &str) -> String {
+    let hash = sql.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
+}
