@@ -4,7 +4,7 @@ import pytest
 from agentphone import NotFoundError
 
 from harness.errors import refused
-from harness.pages import conversation_with, message_once, walk_offsets
+from harness.pages import conversation_with, message_once, walk_back, walk_offsets
 
 
 async def test_a_text_opens_a_conversation_and_the_answer_joins_it(client, agent, number, handset):
@@ -75,9 +75,9 @@ async def test_a_long_conversation_is_read_back_page_by_page(client, agent, numb
     assert [message.body for message in everything.data] == _spoken(rounds=4)[::-1]
     assert everything.has_more is False
 
-    by_time = await _page_back(client, conversation_id, limit=3, cursor=lambda message: message.received_at)
-    by_id = await _page_back(client, conversation_id, limit=3, cursor=lambda message: message.id)
-    one_by_one = await _page_back(client, conversation_id, limit=1, cursor=lambda message: message.received_at)
+    by_time = await walk_back(client.conversations.get_messages, conversation_id, limit=3)
+    by_id = await walk_back(client.conversations.get_messages, conversation_id, limit=3, cursor=lambda last: last.id)
+    one_by_one = await walk_back(client.conversations.get_messages, conversation_id, limit=1)
 
     assert by_time == by_id == one_by_one == [message.id for message in everything.data]
 
@@ -87,7 +87,7 @@ async def test_texts_that_come_at_once_are_paged_without_gaps_or_repeats(client,
         sent = await client.messages.send(agent_id=agent.id, to_number=handset.number, body=f"Line {n}")
     everything = await client.conversations.get_messages(sent["conversation_id"])
 
-    paged = await _page_back(client, sent["conversation_id"], limit=1, cursor=lambda message: message.received_at)
+    paged = await walk_back(client.conversations.get_messages, sent["conversation_id"], limit=1)
 
     assert paged == [message.id for message in everything.data]
     assert [message.body for message in everything.data] == [f"Line {n}" for n in reversed(range(10))]
@@ -156,14 +156,3 @@ async def _chat(client, agent, number, handset, rounds: int) -> str:
         conversation = await conversation_with(client, agent.id, handset.number, messages=2 * n + 1)
         await client.messages.send(agent_id=agent.id, to_number=handset.number, body=f"Answer {n}")
     return conversation.id
-
-
-async def _page_back(client, conversation_id: str, limit: int, cursor) -> list[str]:
-    ids, before = [], None
-    while True:
-        page = await client.conversations.get_messages(conversation_id, limit=limit, before=before)
-        assert len(page.data) <= limit
-        ids += [message.id for message in page.data]
-        if not page.has_more:
-            return ids
-        before = cursor(page.data[-1])

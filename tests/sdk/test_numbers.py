@@ -4,7 +4,7 @@ import pytest
 from agentphone import NotFoundError
 
 from harness.errors import bad_fields, refused
-from harness.pages import message_once, walk_offsets
+from harness.pages import message_once, walk_back, walk_offsets
 from harness.waiting import eventually
 
 
@@ -105,16 +105,9 @@ async def test_a_numbers_messages_are_paged_without_gaps_or_repeats(client, numb
         lambda: client.numbers.get_messages(number.id), until=lambda page: len(page.data) == 6
     )
 
-    paged, before = [], None
-    while True:
-        page = await client.numbers.get_messages(number.id, limit=2, before=before)
-        assert len(page.data) <= 2
-        paged += page.data
-        if not page.has_more:
-            break
-        before = page.data[-1].received_at
+    paged = await walk_back(client.numbers.get_messages, number.id, limit=2)
 
-    assert [message.id for message in paged] == [message.id for message in everything.data]
+    assert paged == [message.id for message in everything.data]
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 //! In: domain values. Out: domain values. Never here: HTTP, carriers, decisions that belong to the domain.
 
 pub mod accounts;
+pub mod agents;
 pub mod engine;
 mod error;
 pub mod idempotency;
 pub mod ledger;
 mod migrate;
+pub mod numbers;
 mod scope;
 
 pub use engine::{Engine, OpenSqliteError, Sql, Store, Tx};
@@ -18,5 +20,6 @@ pub use scope::{Page, Scope, Window};
 /// Every statement there is, for the test that PREPAREs them on both engines.
 #[must_use]
 pub fn every_statement() -> Vec<Sql> {
-    [accounts::STATEMENTS, idempotency::STATEMENTS, ledger::STATEMENTS].concat()
+    [accounts::STATEMENTS, agents::STATEMENTS, idempotency::STATEMENTS, ledger::STATEMENTS, numbers::STATEMENTS]
+        .concat()
 }

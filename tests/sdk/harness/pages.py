@@ -20,6 +20,27 @@ async def walk_offsets(list_page: Callable[..., Awaitable[Any]], limit: int = 10
         assert page.data, "more is promised, but the page is empty"
 
 
+async def walk_back(
+    get_messages: Callable[..., Awaitable[Any]],
+    of: str,
+    limit: int,
+    cursor: Callable[[Any], str] = lambda last: last.received_at,
+) -> list[str]:
+    """The ids of every message of a cursor list, newest first: `before=` is the cursor of the last one seen."""
+    ids: list[str] = []
+    before = None
+    while True:
+        page = await get_messages(of, limit=limit, before=before)
+        fresh = [found.id for found in page.data]
+        assert len(fresh) <= limit
+        assert not set(fresh) & set(ids), f"repeated: {set(fresh) & set(ids)}"
+        ids += fresh
+        if not page.has_more:
+            return ids
+        assert fresh, "more is promised, but the page is empty"
+        before = cursor(page.data[-1])
+
+
 async def message(client: Any, conversation_id: str, message_id: str) -> Any:
     """One message of a conversation, as `conversations.get` shows it."""
     conversation = await client.conversations.get(conversation_id, message_limit=100)

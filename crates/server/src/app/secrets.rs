@@ -1,0 +1,71 @@
+//! Secrets at rest: API keys as hashes, webhook secrets sealed with the installation's key.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use chacha20poly1305::aead::{Aead, KeyInit};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of an API key, in hex. Enough: a key is 256 random bits, so there is nothing to guess.
+#[must_use]
+pub fn hash_api_key(key: &str) -> String {
+    hex(&Sha256::digest(key.as_bytes()))
+}
+
+/// Lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from).collect()
+}
+
+/// A sealed text can't be opened: the key is another one, or the text was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a stored secret can't be opened with this OFFHOOK_SECRET_KEY")]
+pub struct NotOpened;
+
+/// Seals and opens secrets that must be shown or used again (XChaCha20-Poly1305).
+#[derive(Clone)]
+pub struct Sealer {
+    cipher: XChaCha20Poly1305,
+}
+
+impl Sealer {
+    #[must_use]
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(&Key::from(*key)) }
+    }
+
+    /// # Panics
+    /// Never in practice: the cipher only fails on texts of 256 GiB.
+    #[must_use]
+    pub fn seal(&self, text: &str) -> String {
+        let nonce: [u8; 24] = rand::random();
+        let sealed = self.cipher.encrypt(&XNonce::from(nonce), text.as_bytes()).unwrap_or_default();
+        STANDARD_NO_PAD.encode([nonce.as_slice(), &sealed].concat())
+    }
+
+    /// # Errors
+    /// [`NotOpened`] when it was sealed with another key or changed since.
+    pub fn open(&self, sealed: &str) -> Result<String, NotOpened> {
+        let bytes = STANDARD_NO_PAD.decode(sealed).map_err(|_| NotOpened)?;
+        let (nonce, sealed) = bytes.split_first_chunk::<24>().ok_or(NotOpened)?;
+        let text = self.cipher.decrypt(&XNonce::from(*nonce), sealed).map_err(|_| NotOpened)?;
+        String::from_utf8(text).map_err(|_| NotOpened)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_with_the_same_key_only() {
+        let sealer = Sealer::new(&[7; 32]);
+        let sealed = sealer.seal("whsec_abc");
+        assert!(!sealed.contains("abc"));
+        assert_eq!(sealer.open(&sealed), Ok("whsec_abc".to_owned()));
+        assert_eq!(Sealer::new(&[8; 32]).open(&sealed), Err(NotOpened));
+        assert_eq!(sealer.open("nonsense"), Err(NotOpened));
+    }
+}

@@ -1,0 +1,224 @@
+//! The values requests are made of. Each type is its own rule, for the parser and for the OpenAPI document.
+
+use offhook_domain::agent::{AmbientSound, DenoisingMode, ModelTier, SttMode, ToolMethod, VoiceMode};
+use offhook_domain::{Country, E164, Id, Timestamp};
+use serde_json::{Map, Value};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{RefOr, schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::fields::{FromField, Problem};
+
+/// Text of `MIN` to `MAX` characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<const MIN: usize, const MAX: usize>(pub String);
+
+impl<const MIN: usize, const MAX: usize> FromField for Text<MIN, MAX> {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let Value::String(text) = value else { return Err(Problem::wrong_type("a string")) };
+        let length = text.chars().count();
+        if length < MIN {
+            return Err(Problem::value(if MIN == 1 {
+                "must not be empty".to_owned()
+            } else {
+                format!("must have at least {MIN} characters")
+            }));
+        }
+        if length > MAX {
+            return Err(Problem::value(format!("must have at most {MAX} characters")));
+        }
+        // PostgreSQL can't keep it, and no carrier can send it.
+        if text.contains('\0') {
+            return Err(Problem::value("must not contain the character U+0000"));
+        }
+        Ok(Self(text.clone()))
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> PartialSchema for Text<MIN, MAX> {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+        let text = if MIN > 0 { text.min_length(Some(MIN)) } else { text };
+        text.max_length(Some(MAX)).pattern(Some("^[^\\x00]*$")).into()
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> ToSchema for Text<MIN, MAX> {}
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number<const MIN: i64, const MAX: i64>(pub i64);
+
+impl<const MIN: i64, const MAX: i64> FromField for Number<MIN, MAX> {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        // 2.0 is the same JSON number as 2.
+        let whole =
+            value.as_i64().or_else(|| value.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < 9e15).map(|n| n as i64));
+        match whole {
+            Some(number) if (MIN..=MAX).contains(&number) => Ok(Self(number)),
+            Some(_) => Err(Problem::value(format!("must be from {MIN} to {MAX}"))),
+            None if value.is_number() => Err(Problem::value(format!("must be a whole number from {MIN} to {MAX}"))),
+            None => Err(Problem::wrong_type("a whole number")),
+        }
+    }
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        let plain = text.strip_prefix('-').unwrap_or(text);
+        if plain.is_empty() || !plain.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Problem::wrong_type("a whole number"));
+        }
+        match text.parse::<i64>() {
+            Ok(number) if (MIN..=MAX).contains(&number) => Ok(Self(number)),
+            _ => Err(Problem::value(format!("must be from {MIN} to {MAX}"))),
+        }
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> PartialSchema for Number<MIN, MAX> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer)).minimum(Some(MIN)).maximum(Some(MAX)).into()
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> ToSchema for Number<MIN, MAX> {}
+
+/// A number from `MIN` to `MAX` hundredths, such as 0.5 to 2.0 for `<50, 200>`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decimal<const MIN: i64, const MAX: i64>(pub f64);
+
+impl<const MIN: i64, const MAX: i64> FromField for Decimal<MIN, MAX> {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let number = value.as_f64().ok_or_else(|| Problem::wrong_type("a number"))?;
+        let (least, most) = (MIN as f64 / 100.0, MAX as f64 / 100.0);
+        if (least..=most).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(Problem::value(format!("must be from {least} to {most}")))
+        }
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> PartialSchema for Decimal<MIN, MAX> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::Number))
+            .minimum(Some(MIN as f64 / 100.0))
+            .maximum(Some(MAX as f64 / 100.0))
+            .into()
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> ToSchema for Decimal<MIN, MAX> {}
+
+impl FromField for bool {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        value.as_bool().ok_or_else(|| Problem::wrong_type("true or false"))
+    }
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        match text {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(Problem::wrong_type("true or false")),
+        }
+    }
+}
+
+/// Any JSON object.
+impl FromField for Map<String, Value> {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let object = value.as_object().cloned().ok_or_else(|| Problem::wrong_type("an object"))?;
+        if value.to_string().contains("\\u0000") {
+            return Err(Problem::value("must not contain the character U+0000"));
+        }
+        Ok(object)
+    }
+}
+
+/// Any JSON array, for items that are read further.
+impl FromField for Vec<Value> {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        value.as_array().cloned().ok_or_else(|| Problem::wrong_type("an array"))
+    }
+}
+
+/// At most `MAX` values of one kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List<T, const MAX: usize>(pub Vec<T>);
+
+impl<T: FromField, const MAX: usize> FromField for List<T, MAX> {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let items = value.as_array().ok_or_else(|| Problem::wrong_type("an array"))?;
+        if items.len() > MAX {
+            return Err(Problem::value(format!("must have at most {MAX} items")));
+        }
+        let read = |(i, item)| {
+            T::from_field(item).map_err(|p| Problem { rule: p.rule, message: format!("item {i} {}", p.message) })
+        };
+        items.iter().enumerate().map(read).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl<T: ToSchema, const MAX: usize> PartialSchema for List<T, MAX> {
+    fn schema() -> RefOr<Schema> {
+        schema::ArrayBuilder::new().items(T::schema()).max_items(Some(MAX)).into()
+    }
+}
+
+impl<T: ToSchema, const MAX: usize> ToSchema for List<T, MAX> {
+    fn name() -> std::borrow::Cow<'static, str> {
+        format!("ListOf{}", T::name()).into()
+    }
+}
+
+/// An id in a request body. One of the wrong shape is no field error: what it names is absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ref<I>(Option<I>);
+
+impl<I> Ref<I> {
+    /// The id, or nothing where the text can't be one.
+    pub fn id(&self) -> Option<&I> {
+        self.0.as_ref()
+    }
+}
+
+impl<I: Id> FromField for Ref<I> {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let text = value.as_str().ok_or_else(|| Problem::wrong_type("a string"))?;
+        Ok(Self(I::parse(text).ok()))
+    }
+}
+
+impl FromField for E164 {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let text = value.as_str().ok_or_else(|| Problem::wrong_type("a string"))?;
+        Self::parse(text).map_err(|e| Problem::value(e.to_string()))
+    }
+}
+
+impl FromField for Country {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let text = value.as_str().ok_or_else(|| Problem::wrong_type("a string"))?;
+        Self::parse(text).map_err(|e| Problem::value(e.to_string()))
+    }
+}
+
+impl FromField for Timestamp {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let text = value.as_str().ok_or_else(|| Problem::wrong_type("a string"))?;
+        Self::parse(text).map_err(|e| Problem::value(e.to_string()))
+    }
+}
+
+macro_rules! choices {
+    ($($name:ident),+ $(,)?) => {$(
+        impl FromField for $name {
+            fn from_field(value: &Value) -> Result<Self, Problem> {
+                let text = value.as_str().ok_or_else(|| Problem::wrong_type("a string"))?;
+                Self::parse(text).ok_or_else(|| Problem::value(format!("must be one of {}", Self::TEXTS.join(", "))))
+            }
+        }
+    )+};
+}
+
+choices!(AmbientSound, DenoisingMode, ModelTier, SttMode, ToolMethod, VoiceMode);

@@ -1,0 +1,173 @@
+//! Numbers held by accounts.
+
+use offhook_domain::number::{Number, NumberStatus};
+use offhook_domain::{AgentId, E164, NumberId, Timestamp};
+
+use crate::engine::{Row, Tx, params, statements};
+use crate::error::StoreError;
+use crate::scope::{Page, Scope, Window};
+
+statements! {
+    INSERT = "INSERT INTO numbers (id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id,
+        expires_at, purchased_at, renews_at, unpaid_since, released_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    GET = "SELECT id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id, expires_at,
+        purchased_at, renews_at, unpaid_since, released_at FROM numbers WHERE account_id = $1 AND id = $2";
+    BY_PHONE = "SELECT id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id, expires_at,
+        purchased_at, renews_at, unpaid_since, released_at FROM numbers WHERE phone_number = $1 AND status = 'active'";
+    OWN_BY_PHONE = "SELECT id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id, expires_at,
+        purchased_at, renews_at, unpaid_since, released_at FROM numbers
+        WHERE account_id = $1 AND phone_number = $2 ORDER BY status, id DESC LIMIT 1";
+    ACTIVE = "SELECT id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id, expires_at,
+        purchased_at, renews_at, unpaid_since, released_at FROM numbers WHERE account_id = $1 AND status = 'active'
+        ORDER BY id DESC LIMIT $2 OFFSET $3";
+    COUNT_ACTIVE = "SELECT COUNT(*) FROM numbers WHERE account_id = $1 AND status = 'active'";
+    OF_AGENT = "SELECT id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id, expires_at,
+        purchased_at, renews_at, unpaid_since, released_at FROM numbers WHERE agent_id = $1 AND account_id = $2 ORDER BY id";
+    UPDATE = "UPDATE numbers SET status = $1, agent_id = $2, external_id = $3, expires_at = $4, renews_at = $5,
+        unpaid_since = $6, released_at = $7 WHERE account_id = $8 AND id = $9";
+    ATTACH = "UPDATE numbers SET agent_id = $1 WHERE account_id = $2 AND id = $3 AND status = 'active'";
+    DETACH = "UPDATE numbers SET agent_id = NULL WHERE account_id = $1 AND id = $2 AND agent_id = $3";
+    RELEASE = "UPDATE numbers SET status = 'released', released_at = $1, agent_id = NULL
+        WHERE account_id = $2 AND id = $3 AND status = 'active'";
+}
+
+impl Scope<'_> {
+    /// # Errors
+    /// [`StoreError::Clash`] when the number is held already.
+    pub async fn insert_number(&mut self, number: &Number) -> Result<(), StoreError> {
+        let Number { id, phone_number, country, status, kind, agent_id, carrier, external_id, .. } = number;
+        let values = params![
+            id,
+            self.account,
+            phone_number,
+            *country,
+            status.as_str(),
+            kind,
+            agent_id.as_ref(),
+            carrier,
+            external_id.as_ref(),
+            number.expires_at,
+            number.purchased_at,
+            number.renews_at,
+            number.unpaid_since,
+            number.released_at
+        ];
+        self.tx.run(INSERT, values).await
+    }
+
+    /// A number in any status.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn number(&mut self, id: &NumberId) -> Result<Option<Number>, StoreError> {
+        self.tx.row(GET, params![self.account, id]).await?.map(read).transpose()
+    }
+
+    /// The account's number with these digits: the active one, else the one it held last.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn number_by_phone(&mut self, phone: &E164) -> Result<Option<Number>, StoreError> {
+        self.tx.row(OWN_BY_PHONE, params![self.account, phone]).await?.map(read).transpose()
+    }
+
+    /// Active numbers, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn active_numbers(&mut self, window: Window) -> Result<Page<Number>, StoreError> {
+        let rows = self.tx.rows(ACTIVE, params![self.account, window.limit, window.offset]).await?;
+        let items = rows.into_iter().map(read).collect::<Result<_, _>>()?;
+        let total = self.tx.one(COUNT_ACTIVE, params![self.account]).await?.take()?;
+        Ok(Page { items, total })
+    }
+
+    /// The numbers of an agent, the oldest first: the first is what it sends from.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn numbers_of_agent(&mut self, agent: &AgentId) -> Result<Vec<Number>, StoreError> {
+        self.tx.rows(OF_AGENT, params![agent, self.account]).await?.into_iter().map(read).collect()
+    }
+
+    /// Keeps what may change about a number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn update_number(&mut self, number: &Number) -> Result<(), StoreError> {
+        let values = params![
+            number.status.as_str(),
+            number.agent_id.as_ref(),
+            number.external_id.as_ref(),
+            number.expires_at,
+            number.renews_at,
+            number.unpaid_since,
+            number.released_at,
+            self.account,
+            &number.id
+        ];
+        self.tx.run(UPDATE, values).await
+    }
+
+    /// Gives a number to an agent, away from any other; false when the number is not active.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn attach_number(&mut self, number: &NumberId, agent: &AgentId) -> Result<bool, StoreError> {
+        Ok(self.tx.change(ATTACH, params![agent, self.account, number]).await? == 1)
+    }
+
+    /// Takes a number from an agent; false when the agent does not have it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn detach_number(&mut self, number: &NumberId, agent: &AgentId) -> Result<bool, StoreError> {
+        Ok(self.tx.change(DETACH, params![self.account, number, agent]).await? == 1)
+    }
+
+    /// Marks a number released; false when it was released before. Two releases at once: one is true.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn release_number(&mut self, number: &NumberId, at: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.tx.change(RELEASE, params![at, self.account, number]).await? == 1)
+    }
+}
+
+impl Tx {
+    /// Whose number this is, for what a carrier brings. Only active ones.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn holder_of(&mut self, phone: &E164) -> Result<Option<Number>, StoreError> {
+        self.row(BY_PHONE, params![phone]).await?.map(read).transpose()
+    }
+}
+
+fn read(mut row: Row) -> Result<Number, StoreError> {
+    Ok(Number {
+        id: row.take()?,
+        account_id: row.take()?,
+        phone_number: row.take()?,
+        country: row.take()?,
+        status: read_status(&row.take::<String>()?)?,
+        kind: row.take()?,
+        agent_id: row.take()?,
+        carrier: row.take()?,
+        external_id: row.take()?,
+        expires_at: row.take()?,
+        purchased_at: row.take()?,
+        renews_at: row.take()?,
+        unpaid_since: row.take()?,
+        released_at: row.take()?,
+    })
+}
+
+fn read_status(text: &str) -> Result<NumberStatus, StoreError> {
+    match text {
+        "active" => Ok(NumberStatus::Active),
+        "released" => Ok(NumberStatus::Released),
+        other => Err(StoreError::Corrupt(format!("number status {other}"))),
+    }
+}
