@@ -1,1 +1,3 @@
 //! The Offhook server.
+
+pub mod webhook_signature;
