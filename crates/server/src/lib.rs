@@ -1,3 +1,4 @@
 //! The Offhook server.
 
+pub mod guarded_http;
 pub mod webhook_signature;
