@@ -40,31 +40,17 @@ pub fn sign(
     let id = HeaderValue::from_str(delivery_id)?;
     let sent_at = HeaderValue::from_str(&timestamp)?;
     let own = hmac_sha256(secret.as_bytes(), &[timestamp.as_bytes(), b".", body]);
-    let standard = hmac_sha256(
-        &standard_key(secret),
-        &[
-            delivery_id.as_bytes(),
-            b".",
-            timestamp.as_bytes(),
-            b".",
-            body,
-        ],
-    );
+    let standard =
+        hmac_sha256(&standard_key(secret), &[delivery_id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
 
     let mut headers = HeaderMap::with_capacity(7);
-    headers.insert(
-        X_WEBHOOK_SIGNATURE,
-        HeaderValue::from_str(&format!("sha256={}", hex(&own)))?,
-    );
+    headers.insert(X_WEBHOOK_SIGNATURE, HeaderValue::from_str(&format!("sha256={}", hex(&own)))?);
     headers.insert(X_WEBHOOK_TIMESTAMP, sent_at.clone());
     headers.insert(X_WEBHOOK_ID, id.clone());
     headers.insert(X_WEBHOOK_EVENT, HeaderValue::from_str(event)?);
     headers.insert(WEBHOOK_ID, id);
     headers.insert(WEBHOOK_TIMESTAMP, sent_at);
-    headers.insert(
-        WEBHOOK_SIGNATURE,
-        HeaderValue::from_str(&format!("v1,{}", STANDARD.encode(standard)))?,
-    );
+    headers.insert(WEBHOOK_SIGNATURE, HeaderValue::from_str(&format!("v1,{}", STANDARD.encode(standard)))?);
     Ok(headers)
 }
 
@@ -79,9 +65,7 @@ pub fn generate_secret() -> String {
 /// customer cannot use a Standard Webhooks library anyway, and the other signature still works.
 fn standard_key(secret: &str) -> Vec<u8> {
     let encoded = secret.strip_prefix(SECRET_PREFIX).unwrap_or(secret);
-    STANDARD
-        .decode(encoded)
-        .unwrap_or_else(|_| encoded.as_bytes().to_vec())
+    STANDARD.decode(encoded).unwrap_or_else(|_| encoded.as_bytes().to_vec())
 }
 
 fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
@@ -98,10 +82,7 @@ fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]
@@ -118,10 +99,7 @@ mod tests {
         let headers = sign(SECRET, ID, 1_614_265_330, BODY, "agent.message").unwrap();
         assert_eq!(headers[WEBHOOK_ID], ID);
         assert_eq!(headers[WEBHOOK_TIMESTAMP], "1614265330");
-        assert_eq!(
-            headers[WEBHOOK_SIGNATURE],
-            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-        );
+        assert_eq!(headers[WEBHOOK_SIGNATURE], "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
     /// Computed with Python's `hmac` as in `agentphone.webhook.verify_webhook` 0.20.3.
@@ -142,10 +120,7 @@ mod tests {
     #[test]
     fn hmac_is_hmac() {
         let tag = hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
-        assert_eq!(
-            hex(&tag),
-            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-        );
+        assert_eq!(hex(&tag), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     }
 
     #[test]
@@ -158,9 +133,7 @@ mod tests {
     #[test]
     fn a_secret_that_is_not_base64_still_signs() {
         let headers = sign("whsec_not base64!", ID, 0, b"", "agent.message").unwrap();
-        assert!(
-            headers.contains_key(X_WEBHOOK_SIGNATURE) && headers.contains_key(WEBHOOK_SIGNATURE)
-        );
+        assert!(headers.contains_key(X_WEBHOOK_SIGNATURE) && headers.contains_key(WEBHOOK_SIGNATURE));
     }
 
     #[test]

@@ -13,6 +13,8 @@
 //!
 //! Waiting uses tokio's clock. Under `start_paused` it runs ahead of real sockets: don't combine the two.
 
+#![allow(clippy::disallowed_methods, reason = "tests watch what they start")]
+
 mod received;
 mod serve;
 
@@ -42,7 +44,11 @@ pub struct WebhookReceiver {
 /// How a request is answered.
 #[derive(Debug, Clone)]
 pub enum Mode {
-    Answer { status: u16, content_type: &'static str, body: Bytes },
+    Answer {
+        status: u16,
+        content_type: &'static str,
+        body: Bytes,
+    },
     /// 307, so that a client that follows would post again.
     Redirect(String),
     /// The connection is reset, without an answer.
@@ -98,8 +104,7 @@ impl WebhookReceiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port on loopback");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let script =
-            Script { standing: Mode::status(200), once: VecDeque::new(), delay: Duration::ZERO, secret: None };
+        let script = Script { standing: Mode::status(200), once: VecDeque::new(), delay: Duration::ZERO, secret: None };
         let shared = Arc::new(Shared {
             script: Mutex::new(script),
             received: watch::Sender::default(),

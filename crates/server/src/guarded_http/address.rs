@@ -38,10 +38,7 @@ pub enum AddressClass {
 /// The class that keeps `address` from being public; `None` for a public address.
 pub(super) fn special_use(address: IpAddr) -> Option<AddressClass> {
     match address {
-        IpAddr::V4(v4) => V4
-            .iter()
-            .find(|(net, _)| net.contains(&v4))
-            .map(|(_, class)| *class),
+        IpAddr::V4(v4) => V4.iter().find(|(net, _)| net.contains(&v4)).map(|(_, class)| *class),
         IpAddr::V6(v6) => match V6.iter().find(|(net, _)| net.contains(&v6)) {
             Some((_, class)) => Some(*class),
             // Only this block is handed out as public unicast; what IANA opens next can be added then.
@@ -80,60 +77,21 @@ const V4: [(Ipv4Net, AddressClass); 20] = [
 const V6: [(Ipv6Net, AddressClass); 17] = [
     (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), AddressClass::Unspecified),
     (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), AddressClass::Loopback),
-    (
-        v6([0, 0, 0, 0, 0, 0, 0, 0], 96),
-        AddressClass::Ipv4Compatible,
-    ),
-    (
-        v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96),
-        AddressClass::Ipv4Mapped,
-    ),
-    (
-        v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96),
-        AddressClass::Ipv4Mapped,
-    ), // "translated", RFC 2765
-    (
-        v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96),
-        AddressClass::Nat64,
-    ),
-    (
-        v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48),
-        AddressClass::Nat64,
-    ),
+    (v6([0, 0, 0, 0, 0, 0, 0, 0], 96), AddressClass::Ipv4Compatible),
+    (v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96), AddressClass::Ipv4Mapped),
+    (v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96), AddressClass::Ipv4Mapped), // "translated", RFC 2765
+    (v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96), AddressClass::Nat64),
+    (v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), AddressClass::Nat64),
     (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), AddressClass::Teredo),
-    (
-        v6([0x2001, 2, 0, 0, 0, 0, 0, 0], 48),
-        AddressClass::Benchmarking,
-    ),
-    (
-        v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
-        AddressClass::ProtocolAssignment,
-    ),
-    (
-        v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),
-        AddressClass::Documentation,
-    ),
-    (
-        v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
-        AddressClass::SixToFour,
-    ),
-    (
-        v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),
-        AddressClass::Documentation,
-    ),
+    (v6([0x2001, 2, 0, 0, 0, 0, 0, 0], 48), AddressClass::Benchmarking),
+    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), AddressClass::ProtocolAssignment),
+    (v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), AddressClass::Documentation),
+    (v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), AddressClass::SixToFour),
+    (v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), AddressClass::Documentation),
     (v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), AddressClass::Private), // also metadata, fd00:ec2::254 and fd20:ce::254
-    (
-        v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
-        AddressClass::LinkLocal,
-    ),
-    (
-        v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10),
-        AddressClass::SiteLocal,
-    ),
-    (
-        v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
-        AddressClass::Multicast,
-    ),
+    (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), AddressClass::LinkLocal),
+    (v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10), AddressClass::SiteLocal),
+    (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), AddressClass::Multicast),
 ];
 
 const PUBLIC_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);

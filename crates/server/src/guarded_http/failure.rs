@@ -84,24 +84,17 @@ impl From<reqwest::Error> for FetchFailed {
 /// Whether the server began to talk before it had a request, as mail servers do. hyper has no predicate for that: it
 /// cancels the request, for a reason that neither has a cause of its own nor is a connection that ended.
 fn spoke_first(error: &hyper::Error) -> bool {
-    let reason = error
-        .source()
-        .and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    let reason = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
     error.is_canceled()
         && reason.is_some_and(|reason| {
-            reason.source().is_none()
-                && !reason.is_incomplete_message()
-                && !reason.is_closed()
-                && !reason.is_canceled()
+            reason.source().is_none() && !reason.is_incomplete_message() && !reason.is_closed() && !reason.is_canceled()
         })
 }
 
 fn from_tls(error: &rustls::Error) -> FetchFailed {
     match error {
         // What a server that speaks plain HTTP on this port looks like.
-        rustls::Error::InvalidMessage(_) => {
-            FetchFailed::Tls("the server does not speak TLS".to_owned())
-        }
+        rustls::Error::InvalidMessage(_) => FetchFailed::Tls("the server does not speak TLS".to_owned()),
         // A certificate can present thousands of names, and the text lists them.
         other => FetchFailed::Tls(other.to_string().chars().take(MAX_TLS_TEXT).collect()),
     }
@@ -119,10 +112,7 @@ fn connect_problem(error: &reqwest::Error) -> ConnectProblem {
 
 fn is_reset(kind: io::ErrorKind) -> bool {
     use io::ErrorKind as K;
-    matches!(
-        kind,
-        K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::UnexpectedEof
-    )
+    matches!(kind, K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::UnexpectedEof)
 }
 
 /// The outermost cause of type `E`. An `io::Error` hides the error it wraps from `source()`, so that one is
@@ -133,9 +123,7 @@ fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e 
         if let Some(found) = cause.downcast_ref::<E>() {
             return Some(found);
         }
-        let wrapped = cause
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
+        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         if let Some(found) = wrapped.and_then(|inner| find::<E>(inner)) {
             return Some(found);
         }

@@ -94,10 +94,7 @@ impl GuardedClient {
     ///
     /// # Errors
     /// [`ClientUnbuildable`] when TLS cannot be set up.
-    pub fn with_lookup(
-        policy: EgressPolicy,
-        lookup: Arc<dyn Lookup>,
-    ) -> Result<Self, ClientUnbuildable> {
+    pub fn with_lookup(policy: EgressPolicy, lookup: Arc<dyn Lookup>) -> Result<Self, ClientUnbuildable> {
         let policy = Arc::new(policy);
         let resolver = resolve::GuardedResolver::new(Arc::clone(&policy), lookup);
         let http = build(&policy, resolver).map_err(ClientUnbuildable)?;
@@ -127,13 +124,7 @@ impl GuardedClient {
 
     async fn exchange(&self, method: Method, request: Request) -> Result<Answer, FetchFailed> {
         let started = Instant::now();
-        let Request {
-            url,
-            mut headers,
-            body,
-            max_response_bytes,
-            ..
-        } = request;
+        let Request { url, mut headers, body, max_response_bytes, .. } = request;
         // A GuardedUrl may come from a client with another policy, so holding one is not proof enough.
         self.policy.check_parsed(url.as_url())?;
         for name in &FRAMING_HEADERS {
@@ -145,21 +136,12 @@ impl GuardedClient {
         let mut response = self.http.execute(outgoing).await?;
         let (body_prefix, truncated) = read_prefix(&mut response, max_response_bytes).await?;
         let headers = std::mem::take(response.headers_mut());
-        Ok(Answer {
-            status: response.status(),
-            headers,
-            body_prefix,
-            truncated,
-            elapsed: started.elapsed(),
-        })
+        Ok(Answer { status: response.status(), headers, body_prefix, truncated, elapsed: started.elapsed() })
     }
 }
 
 /// Reads up to `max` bytes and says whether more came. An answer that ends in time leaves its connection reusable.
-async fn read_prefix(
-    response: &mut reqwest::Response,
-    max: usize,
-) -> Result<(Vec<u8>, bool), reqwest::Error> {
+async fn read_prefix(response: &mut reqwest::Response, max: usize) -> Result<(Vec<u8>, bool), reqwest::Error> {
     let mut prefix = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         let room = max - prefix.len();
@@ -172,14 +154,8 @@ async fn read_prefix(
     Ok((prefix, false))
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "this is the guarded client that the ban points to"
-)]
-fn build(
-    policy: &EgressPolicy,
-    resolver: resolve::GuardedResolver,
-) -> Result<reqwest::Client, reqwest::Error> {
+#[allow(clippy::disallowed_methods, reason = "this is the guarded client that the ban points to")]
+fn build(policy: &EgressPolicy, resolver: resolve::GuardedResolver) -> Result<reqwest::Client, reqwest::Error> {
     // Fails when a provider is installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

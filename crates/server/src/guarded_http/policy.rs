@@ -79,9 +79,7 @@ impl EgressPolicy {
         }
         // The parser would drop these silently, and what is stored should be what was meant.
         if url.chars().any(|c| c.is_control() || c == ' ') {
-            return Err(UrlRefused::Invalid(
-                "it contains spaces or control characters",
-            ));
+            return Err(UrlRefused::Invalid("it contains spaces or control characters"));
         }
         let parsed = Url::parse(url).map_err(|error| UrlRefused::Invalid(describe(error)))?;
         self.check_parsed(&parsed)?;
@@ -114,28 +112,16 @@ impl EgressPolicy {
     pub(super) fn permits(&self, address: IpAddr, named_by: NamedBy) -> Result<(), AddressClass> {
         match special_use(address) {
             None => Ok(()),
-            Some(AddressClass::Loopback)
-                if self.allow_http_loopback && named_by == NamedBy::Itself =>
-            {
-                Ok(())
-            }
+            Some(AddressClass::Loopback) if self.allow_http_loopback && named_by == NamedBy::Itself => Ok(()),
             // A mapped address leads to the IPv4 address within, so that is what an exception must cover.
-            Some(_)
-                if self
-                    .allowed
-                    .iter()
-                    .any(|net| net.contains(&address.to_canonical())) =>
-            {
-                Ok(())
-            }
+            Some(_) if self.allowed.iter().any(|net| net.contains(&address.to_canonical())) => Ok(()),
             Some(class) => Err(class),
         }
     }
 
     /// Answers whether the address is loopback.
     fn check_literal(&self, address: IpAddr) -> Result<bool, UrlRefused> {
-        self.permits(address, NamedBy::Itself)
-            .map_err(UrlRefused::Address)?;
+        self.permits(address, NamedBy::Itself).map_err(UrlRefused::Address)?;
         Ok(address.is_loopback())
     }
 
@@ -147,10 +133,7 @@ impl EgressPolicy {
         if !is_localhost(name) {
             return Ok(false);
         }
-        if LOCALHOST
-            .iter()
-            .any(|address| self.permits(*address, NamedBy::Itself).is_ok())
-        {
+        if LOCALHOST.iter().any(|address| self.permits(*address, NamedBy::Itself).is_ok()) {
             return Ok(true);
         }
         Err(UrlRefused::Address(AddressClass::Loopback))
@@ -161,19 +144,12 @@ impl EgressPolicy {
             AllowedPorts::AllButKnownServices => KNOWN_SERVICES.binary_search(&port).is_err(),
             AllowedPorts::Only(ports) => ports.contains(&port),
         };
-        if allowed {
-            Ok(())
-        } else {
-            Err(UrlRefused::Port(port))
-        }
+        if allowed { Ok(()) } else { Err(UrlRefused::Port(port)) }
     }
 }
 
 /// What every `localhost` name means (RFC 6761), whatever a name server says.
-pub(super) const LOCALHOST: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::LOCALHOST),
-    IpAddr::V6(Ipv6Addr::LOCALHOST),
-];
+pub(super) const LOCALHOST: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// Whether `name` is `localhost` or below it.
 pub(super) fn is_localhost(name: &str) -> bool {
@@ -187,10 +163,7 @@ pub(super) fn is_localhost(name: &str) -> bool {
 fn is_host_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    name.len() <= 253
-        && name
-            .split('.')
-            .all(|label| matches!(label.len(), 1..=63) && label.bytes().all(legal))
+    name.len() <= 253 && name.split('.').all(|label| matches!(label.len(), 1..=63) && label.bytes().all(legal))
 }
 
 fn describe(error: url::ParseError) -> &'static str {
@@ -207,11 +180,11 @@ fn describe(error: url::ParseError) -> &'static str {
 /// Port 0 and the "bad ports" of the Fetch standard; sorted. Beside them what the standard leaves out and speaks a
 /// protocol that can be abused through a request's text: databases, caches and queues.
 const KNOWN_SERVICES: [u16; 93] = [
-    0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101,
-    102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427,
-    465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990,
-    993, 995, 1433, 1521, 1719, 1720, 1723, 2049, 2375, 3306, 3389, 3659, 4045, 4190, 5060, 5061,
-    5432, 6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9042, 10080, 11211, 27017,
+    0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
+    110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531,
+    532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1433, 1521, 1719, 1720, 1723, 2049, 2375, 3306,
+    3389, 3659, 4045, 4190, 5060, 5061, 5432, 6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9042, 10080,
+    11211, 27017,
 ];
 
 impl GuardedUrl {

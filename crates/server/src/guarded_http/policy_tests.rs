@@ -8,10 +8,7 @@ use super::super::address::{AddressClass as C, special_use};
 use super::*;
 
 fn sandbox() -> EgressPolicy {
-    EgressPolicy {
-        allow_http_loopback: true,
-        ..EgressPolicy::default()
-    }
+    EgressPolicy { allow_http_loopback: true, ..EgressPolicy::default() }
 }
 
 fn refusal(url: &str) -> UrlRefused {
@@ -61,10 +58,7 @@ fn addresses_in_every_spelling_are_recognised() {
         ("https://0.0.0.0:8080/", C::Unspecified),
         ("https://10.1/", C::Private),
         ("https://192.168.1.1/", C::Private),
-        (
-            "https://169.254.169.254/latest/meta-data/",
-            C::CloudMetadata,
-        ),
+        ("https://169.254.169.254/latest/meta-data/", C::CloudMetadata),
         ("https://2852039166/", C::CloudMetadata),
         ("https://0xa9fea9fe/", C::CloudMetadata),
         ("https://100.100.100.200/", C::CloudMetadata),
@@ -94,11 +88,7 @@ fn addresses_in_every_spelling_are_recognised() {
 
 #[test]
 fn user_names_and_passwords_are_refused() {
-    for url in [
-        "https://example.com@127.0.0.1/",
-        "https://me:pw@example.com/",
-        "https://:pw@example.com/",
-    ] {
+    for url in ["https://example.com@127.0.0.1/", "https://me:pw@example.com/", "https://:pw@example.com/"] {
         assert_eq!(refusal(url), UrlRefused::UserInfo, "{url}");
     }
     // What looks like a user name, and where the client really goes.
@@ -108,60 +98,27 @@ fn user_names_and_passwords_are_refused() {
         ("https://example.com?@127.0.0.1/", "example.com"),
     ];
     for (url, host) in tricks {
-        assert_eq!(
-            EgressPolicy::default()
-                .check(url)
-                .unwrap()
-                .as_url()
-                .host_str(),
-            Some(host),
-            "{url}"
-        );
+        assert_eq!(EgressPolicy::default().check(url).unwrap().as_url().host_str(), Some(host), "{url}");
     }
 }
 
 #[test]
 fn only_https_except_to_loopback_in_the_sandbox() {
-    let plain = [
-        "http://example.com/",
-        "http://127.0.0.1/",
-        "ftp://example.com/",
-        "file:///etc/passwd",
-        "gopher://x/",
-    ];
+    let plain = ["http://example.com/", "http://127.0.0.1/", "ftp://example.com/", "file:///etc/passwd", "gopher://x/"];
     for url in plain {
         assert_eq!(refusal(url), UrlRefused::NotHttps, "{url}");
     }
-    for url in [
-        "http://example.com/",
-        "http://93.184.216.34/",
-        "http://localhost.example.com/",
-        "ws://localhost/",
-    ] {
+    for url in ["http://example.com/", "http://93.184.216.34/", "http://localhost.example.com/", "ws://localhost/"] {
         assert_eq!(sandbox().check(url), Err(UrlRefused::NotHttps), "{url}");
     }
-    let loopback = [
-        "//127.0.0.1:8080/hook",
-        "//2130706433/",
-        "//[::1]:3000/",
-        "//localhost:3000/",
-        "//app.localhost/",
-    ];
+    let loopback = ["//127.0.0.1:8080/hook", "//2130706433/", "//[::1]:3000/", "//localhost:3000/", "//app.localhost/"];
     for rest in loopback {
         sandbox().check(&format!("http:{rest}")).expect(rest);
         sandbox().check(&format!("https:{rest}")).expect(rest);
     }
     // The sandbox opens loopback, and no other way in.
-    for url in [
-        "http://10.0.0.1/",
-        "https://169.254.169.254/",
-        "http://0.0.0.0/",
-        "http://[::ffff:127.0.0.1]/",
-    ] {
-        assert!(
-            matches!(sandbox().check(url), Err(UrlRefused::Address(_))),
-            "{url}"
-        );
+    for url in ["http://10.0.0.1/", "https://169.254.169.254/", "http://0.0.0.0/", "http://[::ffff:127.0.0.1]/"] {
+        assert!(matches!(sandbox().check(url), Err(UrlRefused::Address(_))), "{url}");
     }
 }
 
@@ -169,54 +126,26 @@ fn only_https_except_to_loopback_in_the_sandbox() {
 fn ports_of_other_services_are_refused() {
     assert!(KNOWN_SERVICES.is_sorted_by(|a, b| a < b));
     for port in [0, 22, 25, 53, 6379, 6667, 11211] {
-        assert_eq!(
-            refusal(&format!("https://example.com:{port}/")),
-            UrlRefused::Port(port)
-        );
+        assert_eq!(refusal(&format!("https://example.com:{port}/")), UrlRefused::Port(port));
     }
     for port in [80, 443, 3000, 8000, 8080, 8443, 65535] {
-        EgressPolicy::default()
-            .check(&format!("https://example.com:{port}/"))
-            .unwrap();
+        EgressPolicy::default().check(&format!("https://example.com:{port}/")).unwrap();
     }
-    let only = EgressPolicy {
-        allowed_ports: AllowedPorts::Only(vec![443]),
-        ..EgressPolicy::default()
-    };
+    let only = EgressPolicy { allowed_ports: AllowedPorts::Only(vec![443]), ..EgressPolicy::default() };
     only.check("https://example.com/").unwrap();
-    assert_eq!(
-        only.check("https://example.com:8443/"),
-        Err(UrlRefused::Port(8443))
-    );
+    assert_eq!(only.check("https://example.com:8443/"), Err(UrlRefused::Port(8443)));
 }
 
 #[test]
 fn the_operators_exceptions_hold_for_https_only() {
-    let allowed = vec![
-        "10.1.0.0/16".parse().unwrap(),
-        "127.0.0.0/8".parse().unwrap(),
-    ];
-    let policy = EgressPolicy {
-        allowed,
-        ..EgressPolicy::default()
-    };
-    for url in [
-        "https://10.1.2.3/",
-        "https://[::ffff:10.1.2.3]/",
-        "https://localhost/",
-        "https://127.0.0.2/",
-    ] {
+    let allowed = vec!["10.1.0.0/16".parse().unwrap(), "127.0.0.0/8".parse().unwrap()];
+    let policy = EgressPolicy { allowed, ..EgressPolicy::default() };
+    for url in ["https://10.1.2.3/", "https://[::ffff:10.1.2.3]/", "https://localhost/", "https://127.0.0.2/"] {
         policy.check(url).expect(url);
     }
     assert_eq!(policy.check("http://10.1.2.3/"), Err(UrlRefused::NotHttps));
-    assert_eq!(
-        policy.check("https://10.2.0.1/"),
-        Err(UrlRefused::Address(C::Private))
-    );
-    assert_eq!(
-        policy.check("https://[::1]/"),
-        Err(UrlRefused::Address(C::Loopback))
-    );
+    assert_eq!(policy.check("https://10.2.0.1/"), Err(UrlRefused::Address(C::Private)));
+    assert_eq!(policy.check("https://[::1]/"), Err(UrlRefused::Address(C::Loopback)));
 }
 
 #[test]
@@ -225,49 +154,19 @@ fn what_is_not_a_url_is_refused_with_a_reason() {
     assert_eq!(refusal(&long), UrlRefused::TooLong);
     let cases = [
         ("", "the URL is not valid: it does not begin with https://"),
-        (
-            "example.com/hook",
-            "the URL is not valid: it does not begin with https://",
-        ),
+        ("example.com/hook", "the URL is not valid: it does not begin with https://"),
         ("https://", "the URL is not valid: it has no host"),
-        (
-            "https://example.com:99999/",
-            "the URL is not valid: its port is not a number up to 65535",
-        ),
-        (
-            "https://[::1%25eth0]/",
-            "the URL is not valid: its host is not a valid address",
-        ),
-        (
-            "https://1.2.3.4.5/",
-            "the URL is not valid: its host is not a valid address",
-        ),
-        (
-            "https://exa mple.com/",
-            "the URL is not valid: it contains spaces or control characters",
-        ),
-        (
-            "https://127.0.0.1\t/",
-            "the URL is not valid: it contains spaces or control characters",
-        ),
-        (
-            "https://{metadata}/",
-            "the URL is not valid: its host is not a valid name",
-        ),
-        (
-            "https://a..b/",
-            "the URL is not valid: its host is not a valid name",
-        ),
+        ("https://example.com:99999/", "the URL is not valid: its port is not a number up to 65535"),
+        ("https://[::1%25eth0]/", "the URL is not valid: its host is not a valid address"),
+        ("https://1.2.3.4.5/", "the URL is not valid: its host is not a valid address"),
+        ("https://exa mple.com/", "the URL is not valid: it contains spaces or control characters"),
+        ("https://127.0.0.1\t/", "the URL is not valid: it contains spaces or control characters"),
+        ("https://{metadata}/", "the URL is not valid: its host is not a valid name"),
+        ("https://a..b/", "the URL is not valid: its host is not a valid name"),
         ("http://example.com/", "the URL must begin with https://"),
-        (
-            "https://a:b@example.com/",
-            "the URL must not contain a user name or password",
-        ),
+        ("https://a:b@example.com/", "the URL must not contain a user name or password"),
         ("https://example.com:22/", "port 22 is not allowed"),
-        (
-            "https://10.0.0.1/",
-            "the host is a private address: only public addresses can be called",
-        ),
+        ("https://10.0.0.1/", "the host is a private address: only public addresses can be called"),
     ];
     for (url, message) in cases {
         assert_eq!(refusal(url).to_string(), message, "{url}");
@@ -276,8 +175,7 @@ fn what_is_not_a_url_is_refused_with_a_reason() {
 
 /// An IPv4 address that is not public.
 fn special_v4() -> impl Strategy<Value = Ipv4Addr> {
-    let in_block =
-        |base: u32, length: u32| any::<u32>().prop_map(move |bits| base | bits >> length);
+    let in_block = |base: u32, length: u32| any::<u32>().prop_map(move |bits| base | bits >> length);
     prop_oneof![
         in_block(0x0000_0000, 8),
         in_block(0x0a00_0000, 8),
@@ -306,19 +204,14 @@ fn number(value: u32, radix: u8) -> String {
 fn spelled(address: Ipv4Addr, form: u8, radix: [u8; 4]) -> String {
     let bits = address.to_bits();
     let [a, b, c, d] = address.octets();
-    let [pa, pb, pc, pd] =
-        [(a, 0), (b, 1), (c, 2), (d, 3)].map(|(part, i)| number(u32::from(part), radix[i]));
+    let [pa, pb, pc, pd] = [(a, 0), (b, 1), (c, 2), (d, 3)].map(|(part, i)| number(u32::from(part), radix[i]));
     match form {
         0 => number(bits, radix[0]),
         1 => format!("{pa}.{}", number(bits & 0x00ff_ffff, radix[1])),
         2 => format!("{pa}.{pb}.{}", number(bits & 0xffff, radix[2])),
         3 => format!("{pa}.{pb}.{pc}.{pd}"),
         4 => format!("{pa}.{pb}.{pc}.{pd}."),
-        5 => address
-            .to_string()
-            .bytes()
-            .map(|byte| format!("%{byte:02x}"))
-            .collect(),
+        5 => address.to_string().bytes().map(|byte| format!("%{byte:02x}")).collect(),
         6 => address.to_string().replace('.', "。"),
         7 => format!("[::ffff:{address}]"),
         8 => format!("[{}]", address.to_ipv6_mapped()),

@@ -60,10 +60,7 @@ impl Lookup for SystemLookup {
             if let Some(flight) = self.under_way(&host) {
                 return flight.await;
             }
-            let slot = Arc::clone(&self.slots)
-                .acquire_owned()
-                .await
-                .map_err(|e| LookupFailed(e.to_string()))?;
+            let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|e| LookupFailed(e.to_string()))?;
             self.join_or_start(host, slot).await
         }
         .boxed()
@@ -72,19 +69,11 @@ impl Lookup for SystemLookup {
 
 impl SystemLookup {
     fn over(slots: usize, blocking: Blocking) -> Self {
-        Self {
-            slots: Arc::new(Semaphore::new(slots)),
-            flights: Arc::default(),
-            blocking,
-        }
+        Self { slots: Arc::new(Semaphore::new(slots)), flights: Arc::default(), blocking }
     }
 
     fn under_way(&self, host: &str) -> Option<Flight> {
-        self.flights
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(host)
-            .cloned()
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
     }
 
     fn join_or_start(&self, host: String, slot: OwnedSemaphorePermit) -> Flight {
@@ -102,25 +91,16 @@ impl SystemLookup {
         let (flights, blocking) = (Arc::clone(&self.flights), Arc::clone(&self.blocking));
         let thread = tokio::task::spawn_blocking(move || {
             let found = blocking(&host);
-            flights
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&host);
+            flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&host);
             drop(slot);
             found.map_err(|error| LookupFailed(error.to_string()))
         });
-        thread
-            .map(|joined| joined.unwrap_or_else(|error| Err(LookupFailed(error.to_string()))))
-            .boxed()
-            .shared()
+        thread.map(|joined| joined.unwrap_or_else(|error| Err(LookupFailed(error.to_string())))).boxed().shared()
     }
 }
 
 fn system_addresses(host: &str) -> io::Result<Vec<IpAddr>> {
-    Ok((host, 0)
-        .to_socket_addrs()?
-        .map(|address| address.ip())
-        .collect())
+    Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
 /// Why a name led nowhere. It travels through reqwest as a boxed error and is found again in [`super::failure`].
@@ -164,24 +144,17 @@ impl Inner {
         if is_localhost(host) {
             return self.permitted(LOCALHOST.to_vec(), NamedBy::Itself);
         }
-        let found =
-            match tokio::time::timeout(LOOKUP_TIMEOUT, self.lookup.lookup(host.to_owned())).await {
-                Ok(answer) => answer.map_err(ResolveFailed::Lookup)?,
-                Err(_) => {
-                    return Err(ResolveFailed::Lookup(LookupFailed(
-                        "no answer in time".to_owned(),
-                    )));
-                }
-            };
+        let found = match tokio::time::timeout(LOOKUP_TIMEOUT, self.lookup.lookup(host.to_owned())).await {
+            Ok(answer) => answer.map_err(ResolveFailed::Lookup)?,
+            Err(_) => {
+                return Err(ResolveFailed::Lookup(LookupFailed("no answer in time".to_owned())));
+            }
+        };
         self.permitted(found, NamedBy::HostName)
     }
 
     /// One permitted address is enough; the others are dropped, not tried.
-    fn permitted(
-        &self,
-        found: Vec<IpAddr>,
-        named_by: NamedBy,
-    ) -> Result<Vec<IpAddr>, ResolveFailed> {
+    fn permitted(&self, found: Vec<IpAddr>, named_by: NamedBy) -> Result<Vec<IpAddr>, ResolveFailed> {
         let mut refused = None;
         let mut permitted = found;
         permitted.retain(|address| match self.policy.permits(*address, named_by) {
@@ -192,12 +165,10 @@ impl Inner {
             }
         });
         match refused {
-            Some(class) if permitted.is_empty() => {
-                Err(ResolveFailed::Refused(UrlRefused::ResolvesTo(class)))
+            Some(class) if permitted.is_empty() => Err(ResolveFailed::Refused(UrlRefused::ResolvesTo(class))),
+            None if permitted.is_empty() => {
+                Err(ResolveFailed::Lookup(LookupFailed("the name has no addresses".to_owned())))
             }
-            None if permitted.is_empty() => Err(ResolveFailed::Lookup(LookupFailed(
-                "the name has no addresses".to_owned(),
-            ))),
             _ => Ok(permitted),
         }
     }
@@ -226,9 +197,7 @@ mod tests {
 
     async fn gives_up(system: &SystemLookup, host: &str) -> bool {
         let patience = Duration::from_millis(50);
-        tokio::time::timeout(patience, system.lookup(host.to_owned()))
-            .await
-            .is_err()
+        tokio::time::timeout(patience, system.lookup(host.to_owned())).await.is_err()
     }
 
     #[tokio::test]
@@ -243,11 +212,7 @@ mod tests {
         assert!(gives_up(&system, "alive").await);
         drop(revive);
         for host in ["alive", "one.dead", "two.dead"] {
-            assert_eq!(
-                system.lookup(host.to_owned()).await,
-                Ok(vec![FOUND]),
-                "{host}"
-            );
+            assert_eq!(system.lookup(host.to_owned()).await, Ok(vec![FOUND]), "{host}");
         }
         assert!(system.flights.lock().unwrap().is_empty());
     }

@@ -13,11 +13,7 @@ use futures_util::future::BoxFuture;
 use super::*;
 
 fn sandbox() -> GuardedClient {
-    GuardedClient::new(EgressPolicy {
-        allow_http_loopback: true,
-        ..EgressPolicy::default()
-    })
-    .unwrap()
+    GuardedClient::new(EgressPolicy { allow_http_loopback: true, ..EgressPolicy::default() }).unwrap()
 }
 
 fn request(client: &GuardedClient, url: &str) -> Request {
@@ -44,11 +40,7 @@ impl Answers {
 impl Lookup for Answers {
     fn lookup(&self, _host: String) -> BoxFuture<'_, Result<Vec<IpAddr>, LookupFailed>> {
         let mut left = self.0.lock().unwrap();
-        let answer = if left.len() > 1 {
-            left.pop().unwrap()
-        } else {
-            left[0].clone()
-        };
+        let answer = if left.len() > 1 { left.pop().unwrap() } else { left[0].clone() };
         async move { Ok(answer) }.boxed()
     }
 }

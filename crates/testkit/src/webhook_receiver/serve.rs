@@ -58,7 +58,11 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn handle(request: Request<Incoming>, shared: Arc<Shared>, cut: Arc<Notify>) -> Result<Response<Body>, Infallible> {
+async fn handle(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+    cut: Arc<Notify>,
+) -> Result<Response<Body>, Infallible> {
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
         // Half a request is not one: the client broke off.

@@ -10,12 +10,7 @@ use super::*;
 
 async fn post_to(receiver: &WebhookReceiver, timeout: Duration) -> Result<Answer, FetchFailed> {
     let client = sandbox();
-    client
-        .post(Request {
-            timeout,
-            ..request(&client, &receiver.url())
-        })
-        .await
+    client.post(Request { timeout, ..request(&client, &receiver.url()) }).await
 }
 
 const PATIENT: Duration = Duration::from_secs(10);
@@ -24,30 +19,17 @@ const HASTY: Duration = Duration::from_millis(200);
 #[tokio::test]
 async fn sends_what_it_is_given_and_reads_the_answer() {
     let receiver = WebhookReceiver::start().await;
-    receiver.set_mode(Mode::Answer {
-        status: 500,
-        content_type: "text/plain",
-        body: "no luck".into(),
-    });
+    receiver.set_mode(Mode::Answer { status: 500, content_type: "text/plain", body: "no luck".into() });
     let client = sandbox();
     let mut outgoing = request(&client, &format!("{}?a=b", receiver.url()));
-    outgoing
-        .headers
-        .insert("x-webhook-id", "dlv_1".parse().unwrap());
+    outgoing.headers.insert("x-webhook-id", "dlv_1".parse().unwrap());
     // Neither of these may reach the wire: one lies about the destination, the other about the length.
-    outgoing
-        .headers
-        .insert("host", "metadata.internal".parse().unwrap());
-    outgoing
-        .headers
-        .insert("content-length", "1".parse().unwrap());
+    outgoing.headers.insert("host", "metadata.internal".parse().unwrap());
+    outgoing.headers.insert("content-length", "1".parse().unwrap());
     outgoing.body = Bytes::from_static(br#"{"event":"agent.message"}"#);
 
     let answer = client.post(outgoing).await.unwrap();
-    assert_eq!(
-        (answer.status.as_u16(), answer.body_prefix.as_slice()),
-        (500, b"no luck".as_slice())
-    );
+    assert_eq!((answer.status.as_u16(), answer.body_prefix.as_slice()), (500, b"no luck".as_slice()));
     assert!(!answer.truncated && answer.elapsed < PATIENT);
     assert_eq!(answer.headers["content-type"], "text/plain");
     let received = receiver.wait_for(1).await;
@@ -63,20 +45,14 @@ async fn connections_are_kept() {
     receiver.answer_with("{}");
     let client = sandbox();
     for _ in 0..20 {
-        client
-            .post(request(&client, &receiver.url()))
-            .await
-            .unwrap();
+        client.post(request(&client, &receiver.url())).await.unwrap();
     }
     assert_eq!(receiver.connections_opened(), 1);
 }
 
 #[tokio::test]
 async fn redirects_are_not_followed() {
-    let (receiver, elsewhere) = (
-        WebhookReceiver::start().await,
-        WebhookReceiver::start().await,
-    );
+    let (receiver, elsewhere) = (WebhookReceiver::start().await, WebhookReceiver::start().await);
     receiver.redirect(&elsewhere.url());
     let answer = post_to(&receiver, PATIENT).await.unwrap();
     assert_eq!(answer.status, 307);
@@ -89,14 +65,7 @@ async fn an_endless_answer_costs_two_kilobytes() {
     for mode in [Mode::StreamForever, Mode::Huge(1 << 30)] {
         receiver.once(mode);
         let answer = post_to(&receiver, PATIENT).await.unwrap();
-        assert_eq!(
-            (
-                answer.status.as_u16(),
-                answer.body_prefix.len(),
-                answer.truncated
-            ),
-            (200, 2048, true)
-        );
+        assert_eq!((answer.status.as_u16(), answer.body_prefix.len(), answer.truncated), (200, 2048, true));
     }
     receiver.wait_for_closed(2).await;
 }
@@ -117,17 +86,11 @@ async fn slow_answers_are_cut_off() {
     receiver.once(Mode::Drip(Duration::from_millis(5)));
     for _ in 0..2 {
         let started = Instant::now();
-        assert_eq!(
-            post_to(&receiver, HASTY).await.unwrap_err(),
-            FetchFailed::Timeout(HASTY)
-        );
+        assert_eq!(post_to(&receiver, HASTY).await.unwrap_err(), FetchFailed::Timeout(HASTY));
         assert!(started.elapsed() < Duration::from_secs(2));
     }
     receiver.delay(Duration::from_secs(5));
-    assert_eq!(
-        post_to(&receiver, HASTY).await.unwrap_err(),
-        FetchFailed::Timeout(HASTY)
-    );
+    assert_eq!(post_to(&receiver, HASTY).await.unwrap_err(), FetchFailed::Timeout(HASTY));
     receiver.wait_for_closed(3).await;
 }
 
@@ -136,10 +99,7 @@ async fn broken_connections_are_told_apart_from_silence() {
     let receiver = WebhookReceiver::start().await;
     for mode in [Mode::Reset, Mode::ResetMidway] {
         receiver.set_mode(mode);
-        assert_eq!(
-            post_to(&receiver, PATIENT).await.unwrap_err(),
-            FetchFailed::Reset
-        );
+        assert_eq!(post_to(&receiver, PATIENT).await.unwrap_err(), FetchFailed::Reset);
     }
     // Once each: a request that may have arrived must not be sent again behind the caller's back.
     assert_eq!(receiver.received().len(), 2);
@@ -148,15 +108,8 @@ async fn broken_connections_are_told_apart_from_silence() {
 #[tokio::test]
 async fn a_closed_port_refuses_the_connection() {
     let client = sandbox();
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let failed = client
-        .post(request(&client, &format!("http://{closed}/")))
-        .await
-        .unwrap_err();
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let failed = client.post(request(&client, &format!("http://{closed}/"))).await.unwrap_err();
     assert_eq!(failed, FetchFailed::Connect(ConnectProblem::RefusedByHost));
     assert_eq!(failed.to_string(), "no connection: the host refused it");
 }
@@ -167,10 +120,7 @@ async fn plain_http_where_tls_is_expected_is_a_tls_failure() {
     let client = sandbox();
     let url = receiver.url().replace("http://", "https://");
     let failed = client.post(request(&client, &url)).await.unwrap_err();
-    assert_eq!(
-        failed.to_string(),
-        "the TLS handshake failed: the server does not speak TLS"
-    );
+    assert_eq!(failed.to_string(), "the TLS handshake failed: the server does not speak TLS");
 }
 
 #[tokio::test]
@@ -178,21 +128,12 @@ async fn what_is_not_http_is_named_so() {
     let client = sandbox();
     for speaks_first in [true, false] {
         let mail_server = raw_server(b"220 mail.example ESMTP\r\n", speaks_first).await;
-        assert_eq!(
-            client
-                .post(request(&client, &mail_server))
-                .await
-                .unwrap_err(),
-            FetchFailed::NotHttp
-        );
+        assert_eq!(client.post(request(&client, &mail_server)).await.unwrap_err(), FetchFailed::NotHttp);
     }
     let mut headers = b"HTTP/1.1 200 OK\r\n".to_vec();
     headers.extend(b"x: y\r\n".repeat(5000));
     let bloated = raw_server(headers.leak(), false).await;
-    assert_eq!(
-        client.post(request(&client, &bloated)).await.unwrap_err(),
-        FetchFailed::HeadersTooLarge
-    );
+    assert_eq!(client.post(request(&client, &bloated)).await.unwrap_err(), FetchFailed::HeadersTooLarge);
 }
 
 /// Says `bytes` to whoever calls, and nothing more.
@@ -228,10 +169,7 @@ async fn posts_per_second() {
         let (client, body, url) = (client.clone(), body.clone(), receiver.url());
         tasks.spawn(async move {
             for _ in 0..POSTS / AT_ONCE {
-                let outgoing = Request {
-                    body: body.clone(),
-                    ..request(&client, &url)
-                };
+                let outgoing = Request { body: body.clone(), ..request(&client, &url) };
                 assert_eq!(client.post(outgoing).await.unwrap().status, 200);
             }
         });
@@ -240,8 +178,5 @@ async fn posts_per_second() {
         done.unwrap();
     }
     let rate = f64::from(u32::try_from(POSTS).unwrap()) / started.elapsed().as_secs_f64();
-    println!(
-        "{rate:.0} posts/s over {} connections",
-        receiver.connections_opened()
-    );
+    println!("{rate:.0} posts/s over {} connections", receiver.connections_opened());
 }
