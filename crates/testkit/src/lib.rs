@@ -1,1 +1,3 @@
 //! offhook-testkit.
+
+pub mod webhook_receiver;

@@ -10,10 +10,10 @@ import json
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Callable
 
 from agentphone import WebhookEvent, construct_event
 
@@ -44,7 +44,7 @@ class Delivery:
         return hmac.compare_digest(expected, self.headers["X-Webhook-Signature"])
 
     def is_standard_signed_with(self, secret: str) -> bool:
-        """The Standard Webhooks scheme: `v1,<base64>` over `{id}.{timestamp}.{raw body}`, key = base64 after `whsec_`."""
+        """The Standard Webhooks scheme: base64 over `{id}.{timestamp}.{raw body}`, the key is base64 after `whsec_`."""
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
         head = f"{self.headers['webhook-id']}.{self.headers['webhook-timestamp']}."
         digest = hmac.new(key, head.encode() + self.body, hashlib.sha256).digest()

@@ -1,0 +1,174 @@
+//! The one HTTP client for addresses that a customer names: webhooks, and media to fetch.
+//!
+//! Enters: a URL as the customer wrote it, headers, and a body already serialised. Leaves: a status and the first
+//! bytes of the answer, or a [`FetchFailed`] whose text may be shown to that customer.
+//! Never here: retries, signatures, logging (the caller handles the outcome), redirects, cookies, proxies, or any
+//! connection to an address that [`EgressPolicy`] does not permit.
+//!
+//! The guard has two gates, because either alone can be walked around:
+//! 1. [`EgressPolicy::check`] reads the URL, at registration and again on every request: an address written in
+//!    the URL is never given to a resolver, so this is the only place where it can be judged.
+//! 2. [`resolve`] filters what a name resolves to, for each new connection. The address judged is the address
+//!    connected to, so a name that changes its mind between the two (DNS rebinding) gains nothing.
+
+mod address;
+mod failure;
+mod policy;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+
+pub use self::address::AddressClass;
+pub use self::failure::{ConnectProblem, FetchFailed};
+pub use self::policy::{AllowedPorts, EgressPolicy, GuardedUrl, UrlRefused};
+pub use self::resolve::{Lookup, LookupFailed, SystemLookup};
+
+/// How long DNS, TCP and TLS may take together; a request's own time-out cuts it shorter.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections kept per endpoint: enough for a busy one, too few for one endpoint to use up the descriptors.
+const IDLE_CONNECTIONS_PER_HOST: usize = 64;
+/// Shorter than the idle time-outs of common servers (60–75 s), so that we rarely write into a closing connection.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Headers that frame the message or name its destination: the client's business, never a caller's.
+const FRAMING_HEADERS: [header::HeaderName; 7] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TE,
+    header::TRAILER,
+];
+
+/// A cheap handle: clones share the connections.
+#[derive(Debug, Clone)]
+pub struct GuardedClient {
+    policy: Arc<EgressPolicy>,
+    http: reqwest::Client,
+}
+
+/// One exchange. Everything is taken by value, so that a post copies neither the body nor the headers.
+#[derive(Debug)]
+pub struct Request {
+    pub url: GuardedUrl,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// For the whole exchange, from the look-up to the last byte read of the answer.
+    pub timeout: Duration,
+    /// The rest of a longer answer is not read: the connection is closed instead.
+    pub max_response_bytes: usize,
+}
+
+/// What came back. Any status is an answer; what a 500 means is for the caller to say.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// At most `max_response_bytes`.
+    pub body_prefix: Vec<u8>,
+    /// Whether there was more than `body_prefix`.
+    pub truncated: bool,
+    pub elapsed: Duration,
+}
+
+/// The client cannot be made: no usable root certificates on this machine, as a rule.
+#[derive(Debug, thiserror::Error)]
+#[error("the outgoing HTTP client cannot be built")]
+pub struct ClientUnbuildable(#[source] reqwest::Error);
+
+impl GuardedClient {
+    /// # Errors
+    /// [`ClientUnbuildable`] when TLS cannot be set up.
+    pub fn new(policy: EgressPolicy) -> Result<Self, ClientUnbuildable> {
+        Self::with_lookup(policy, Arc::new(SystemLookup::default()))
+    }
+
+    /// Like [`Self::new`], with names looked up by `lookup`; its answers are filtered all the same.
+    ///
+    /// # Errors
+    /// [`ClientUnbuildable`] when TLS cannot be set up.
+    pub fn with_lookup(policy: EgressPolicy, lookup: Arc<dyn Lookup>) -> Result<Self, ClientUnbuildable> {
+        let policy = Arc::new(policy);
+        let resolver = resolve::GuardedResolver::new(Arc::clone(&policy), lookup);
+        let http = build(&policy, resolver).map_err(ClientUnbuildable)?;
+        Ok(Self { policy, http })
+    }
+
+    /// Judges a URL without touching the network: what registering a webhook calls.
+    ///
+    /// # Errors
+    /// [`UrlRefused`], which names the rule broken.
+    pub fn check(&self, url: &str) -> Result<GuardedUrl, UrlRefused> {
+        self.policy.check(url)
+    }
+
+    /// Sends one POST and reads the beginning of the answer. Redirects are answers like any other.
+    ///
+    /// # Errors
+    /// [`FetchFailed`] when there was no complete answer within the time-out, or none was asked for.
+    pub async fn post(&self, request: Request) -> Result<Answer, FetchFailed> {
+        let limit = request.timeout;
+        match tokio::time::timeout(limit, self.exchange(Method::POST, request)).await {
+            Ok(outcome) => outcome,
+            // Dropping the exchange closes its connection.
+            Err(_) => Err(FetchFailed::Timeout(limit)),
+        }
+    }
+
+    async fn exchange(&self, method: Method, request: Request) -> Result<Answer, FetchFailed> {
+        let started = Instant::now();
+        let Request { url, mut headers, body, max_response_bytes, .. } = request;
+        // A GuardedUrl may come from a client with another policy, so holding one is not proof enough.
+        self.policy.check_parsed(url.as_url())?;
+        for name in &FRAMING_HEADERS {
+            headers.remove(name);
+        }
+        let mut outgoing = reqwest::Request::new(method, url.into_url());
+        *outgoing.headers_mut() = headers;
+        *outgoing.body_mut() = Some(body.into());
+        let mut response = self.http.execute(outgoing).await?;
+        let (body_prefix, truncated) = read_prefix(&mut response, max_response_bytes).await?;
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Answer { status: response.status(), headers, body_prefix, truncated, elapsed: started.elapsed() })
+    }
+}
+
+/// Reads up to `max` bytes and says whether more came. An answer that ends in time leaves its connection reusable.
+async fn read_prefix(response: &mut reqwest::Response, max: usize) -> Result<(Vec<u8>, bool), reqwest::Error> {
+    let mut prefix = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        let room = max - prefix.len();
+        if chunk.len() > room {
+            prefix.extend_from_slice(&chunk[..room]);
+            return Ok((prefix, true));
+        }
+        prefix.extend_from_slice(&chunk);
+    }
+    Ok((prefix, false))
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is the guarded client that the ban points to")]
+fn build(policy: &EgressPolicy, resolver: resolve::GuardedResolver) -> Result<reqwest::Client, reqwest::Error> {
+    // Fails when a provider is installed already, which is just as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .dns_resolver(resolver)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        // One exchange per connection: giving up on an answer closes a socket and disturbs no other delivery.
+        .http1_only()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .user_agent(concat!("Offhook/", env!("CARGO_PKG_VERSION")))
+        .tls_certs_merge(policy.extra_roots.iter().cloned())
+        .build()
+}
