@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod message;
 pub mod number;
 pub mod phone;
+pub mod pii;
 pub mod segments;
 pub mod time;
 pub mod usage;
