@@ -3,3 +3,4 @@
 
 pub mod config;
 pub mod secret_key;
+pub mod telemetry;
