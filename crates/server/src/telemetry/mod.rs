@@ -57,7 +57,9 @@ pub fn start(logs: &Logs, settings: &Settings) -> Result<Telemetry, TelemetryErr
 impl Telemetry {
     /// Sends what is left to the collector, and gives up after five seconds when it doesn't answer.
     pub async fn shut_down(self) {
-        let Some(provider) = self.provider else { return };
+        let Some(provider) = self.provider else {
+            return;
+        };
         // It waits on a thread of its own, which in turn needs this runtime to send.
         match tokio::task::spawn_blocking(move || provider.shutdown()).await {
             Ok(Ok(())) => {}
