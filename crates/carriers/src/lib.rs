@@ -1,1 +1,151 @@
-//! offhook-carriers.
+//! The outside phone world behind one small trait.
+//!
+//! In: orders and messages of the platform. Out: outcomes at once, and [`Inbound`] things later. A carrier
+//! keeps nothing of ours and never reaches the store.
+
+mod sandbox;
+
+use async_trait::async_trait;
+use offhook_domain::message::{Failure, ReceiptStatus, SendOutcome};
+use offhook_domain::{Country, E164, MessageId, PurchaseId, Timestamp};
+
+pub use sandbox::{AirPayload, HandsetMessage, Sale, SandboxCarrier, SandboxWorld, WorldError};
+
+/// A way to the telephone network.
+#[async_trait]
+pub trait Carrier: Send + Sync {
+    /// The name kept with numbers and messages.
+    fn name(&self) -> &'static str;
+
+    /// Numbers that could be bought now, at most `query.limit`.
+    ///
+    /// # Errors
+    /// [`CarrierError`]: it failed for the moment, and nothing happened.
+    async fn search(&self, query: &NumberSearch) -> Result<Vec<AvailableNumber>, CarrierError>;
+
+    /// Buys one number, under our own reference.
+    ///
+    /// # Errors
+    /// [`BuyError`], which tells whether it may have been bought all the same.
+    async fn buy(&self, order: &NumberOrder) -> Result<(), BuyError>;
+
+    /// What became of an order whose answer was lost: the number it bought, or nothing.
+    ///
+    /// # Errors
+    /// [`CarrierError`]: it can't say for the moment.
+    async fn find_order(&self, reference: &PurchaseId) -> Result<Option<E164>, CarrierError>;
+
+    /// Gives a number back. Giving back what was given back is no error.
+    ///
+    /// # Errors
+    /// [`CarrierError`]: it failed for the moment; ask again.
+    async fn release(&self, number: &E164) -> Result<(), CarrierError>;
+
+    /// Hands over one message. Says precisely whether the carrier has it.
+    async fn send(&self, submission: &Submission) -> SendOutcome;
+}
+
+/// The carrier failed for the moment. Nothing was bought, sent or changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CarrierError(pub String);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuyError {
+    /// Somebody else was faster, or it is not for sale: try another.
+    #[error("the number is taken")]
+    Taken,
+    /// Refused for good.
+    #[error("{0}")]
+    Refused(String),
+    /// It failed and nothing was bought.
+    #[error("{0}")]
+    NotBought(String),
+    /// The answer was lost: it may have been bought.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// What somebody looks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberSearch {
+    pub country: Country,
+    pub area_code: Option<String>,
+    pub city: Option<String>,
+    /// State or province, two letters.
+    pub region: Option<String>,
+    pub postal_code: Option<String>,
+    pub limit: usize,
+}
+
+/// A number on offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AvailableNumber {
+    pub phone_number: E164,
+    pub city: Option<String>,
+    pub region: Option<String>,
+    pub rate_center: Option<String>,
+    pub area_code: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberOrder {
+    /// Ours: by it an order is found again after a crash.
+    pub reference: PurchaseId,
+    pub phone_number: E164,
+}
+
+/// A message on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    pub message_id: MessageId,
+    pub from: E164,
+    /// E.164 or a short code.
+    pub to: String,
+    pub body: String,
+    pub media_urls: Vec<String>,
+}
+
+/// Something that came from the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inbound {
+    Message(InboundMessage),
+    Receipt(Receipt),
+}
+
+/// A text for one of our numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundMessage {
+    pub carrier: &'static str,
+    /// The carrier's id, which makes a repeat harmless.
+    pub carrier_message_id: String,
+    pub from: String,
+    pub to: E164,
+    pub body: String,
+    pub media_urls: Vec<String>,
+}
+
+/// A delivery receipt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    pub carrier: &'static str,
+    pub carrier_message_id: String,
+    /// Our id, where the carrier hands it back: it settles a send whose own answer was lost.
+    pub message_id: Option<MessageId>,
+    pub status: ReceiptStatus,
+    pub failure: Option<Failure>,
+    pub at: Timestamp,
+}
+
+/// Where inbound things go. Returns once they are committed; only then may a carrier be told.
+#[async_trait]
+pub trait InboundSink: Send + Sync {
+    /// # Errors
+    /// [`NotKept`]: nothing was kept; bring them again.
+    async fn receive(&self, inbound: Vec<Inbound>) -> Result<(), NotKept>;
+}
+
+/// What was brought is not kept; bring it again later.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotKept(pub String);

@@ -13,12 +13,13 @@ pub mod ledger;
 pub mod message;
 pub mod number;
 pub mod phone;
+pub mod pii;
 pub mod segments;
 pub mod time;
 pub mod usage;
 pub mod webhook;
 
 pub use ids::*;
-pub use ledger::Micros;
+pub use ledger::{Micros, Prices};
 pub use phone::{Country, Destination, E164};
 pub use time::{Clock, SystemClock, Timestamp};

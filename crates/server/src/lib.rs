@@ -1,8 +1,16 @@
 //! The Offhook server: its doors (`http`, `cli`), its operations (`app`) and its workers (`jobs`).
 
-#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests may"))]
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "the bans are for what runs in production")
+)]
 
 pub mod app;
+pub mod config;
 pub mod guarded_http;
 pub mod http;
+pub mod jobs;
+pub mod lifecycle;
+pub mod secret_key;
+pub mod telemetry;
 pub mod webhook_signature;

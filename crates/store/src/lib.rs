@@ -7,6 +7,7 @@ pub mod agents;
 pub mod engine;
 mod error;
 pub mod idempotency;
+pub mod leases;
 pub mod ledger;
 mod migrate;
 pub mod numbers;
@@ -20,6 +21,13 @@ pub use scope::{Page, Scope, Window};
 /// Every statement there is, for the test that PREPAREs them on both engines.
 #[must_use]
 pub fn every_statement() -> Vec<Sql> {
-    [accounts::STATEMENTS, agents::STATEMENTS, idempotency::STATEMENTS, ledger::STATEMENTS, numbers::STATEMENTS]
-        .concat()
+    [
+        accounts::STATEMENTS,
+        agents::STATEMENTS,
+        idempotency::STATEMENTS,
+        leases::STATEMENTS,
+        ledger::STATEMENTS,
+        numbers::STATEMENTS,
+    ]
+    .concat()
 }

@@ -1,14 +1,20 @@
 //! What every door and every worker shares, and the operations that have several doors.
 
+mod carriers;
 mod secrets;
+mod wakes;
 
 use std::sync::Arc;
 
-use offhook_domain::{Clock, Timestamp};
+use offhook_domain::{Clock, Prices, Timestamp};
 use offhook_store::Store;
 
+pub use carriers::Carriers;
 pub use secrets::{Sealer, hash_api_key, hex};
+pub use wakes::{Ears, Wakes};
 
+use crate::config::Config;
+use crate::guarded_http::GuardedClient;
 use crate::http::auth::KeyCache;
 
 /// The running installation. Cheap to clone.
@@ -19,10 +25,14 @@ pub struct App {
 
 /// What an [`App`] is made of.
 pub struct Parts {
+    pub config: Config,
     pub store: Store,
     pub clock: Arc<dyn Clock>,
     pub sealer: Sealer,
     pub keys: KeyCache,
+    pub guard: GuardedClient,
+    pub carriers: Carriers,
+    pub wakes: Wakes,
 }
 
 impl App {
@@ -33,7 +43,18 @@ impl App {
 
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.parts.clock.now()
+        self.clock.now()
+    }
+
+    /// The prices in force.
+    #[must_use]
+    pub fn prices(&self) -> Prices {
+        let prices = self.config.prices();
+        Prices {
+            number_period: offhook_domain::Micros(prices.number_month_micros),
+            sms_segment: offhook_domain::Micros(prices.sms_segment_micros),
+            sign_up_credit: offhook_domain::Micros(prices.sign_up_credit_micros),
+        }
     }
 }
 

@@ -1,0 +1,63 @@
+//! The built-in carrier: fictitious numbers, virtual handsets, and failures on demand.
+//!
+//! Its world (what it sold, what is in the air, what handsets hold) is durable like a real network's, behind
+//! [`SandboxWorld`], so that a crash of ours is not a crash of the network. What falls due in the air is
+//! brought to the platform by whoever runs the world's pump.
+
+mod world;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use offhook_domain::message::{Failure, SendOutcome};
+use offhook_domain::{E164, PurchaseId};
+
+use crate::{AvailableNumber, BuyError, Carrier, CarrierError, NumberOrder, NumberSearch, Submission};
+pub use world::{AirPayload, HandsetMessage, Sale, SandboxWorld, WorldError};
+
+/// The sandbox carrier's name.
+pub const NAME: &str = "sandbox";
+
+/// The carrier that needs no account anywhere.
+pub struct SandboxCarrier {
+    world: Arc<dyn SandboxWorld>,
+}
+
+impl SandboxCarrier {
+    #[must_use]
+    pub fn new(world: Arc<dyn SandboxWorld>) -> Self {
+        Self { world }
+    }
+}
+
+#[async_trait]
+impl Carrier for SandboxCarrier {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn search(&self, _query: &NumberSearch) -> Result<Vec<AvailableNumber>, CarrierError> {
+        Err(CarrierError("the sandbox has no inventory yet".to_owned()))
+    }
+
+    async fn buy(&self, order: &NumberOrder) -> Result<(), BuyError> {
+        let sale = Sale { phone_number: order.phone_number.clone(), reference: order.reference.clone() };
+        match self.world.sell(&sale).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(BuyError::Taken),
+            Err(error) => Err(BuyError::Unknown(error.to_string())),
+        }
+    }
+
+    async fn find_order(&self, reference: &PurchaseId) -> Result<Option<E164>, CarrierError> {
+        self.world.sold_under(reference).await.map_err(|e| CarrierError(e.to_string()))
+    }
+
+    async fn release(&self, number: &E164) -> Result<(), CarrierError> {
+        self.world.take_back(number).await.map_err(|e| CarrierError(e.to_string()))
+    }
+
+    async fn send(&self, _submission: &Submission) -> SendOutcome {
+        SendOutcome::NotTaken(Failure { code: "30000".to_owned(), reason: "not built".to_owned() })
+    }
+}

@@ -1,0 +1,50 @@
+//! Tells this node's workers that a commit left work for them. A wake that is lost costs a moment, never the
+//! work: every worker also looks for itself.
+
+use std::sync::Mutex;
+
+use tokio::sync::{Notify, mpsc};
+
+/// The doorbells of this node's workers.
+pub struct Wakes {
+    sends: mpsc::UnboundedSender<String>,
+    deliveries: mpsc::UnboundedSender<String>,
+    /// Something is in the sandbox's air.
+    pub air: Notify,
+    /// A purchase, a release or a renewal wants looking after.
+    pub numbers: Notify,
+    ears: Mutex<Option<Ears>>,
+}
+
+/// The other ends, taken once by the workers.
+pub struct Ears {
+    pub sends: mpsc::UnboundedReceiver<String>,
+    pub deliveries: mpsc::UnboundedReceiver<String>,
+}
+
+impl Default for Wakes {
+    fn default() -> Self {
+        let (sends, heard_sends) = mpsc::unbounded_channel();
+        let (deliveries, heard_deliveries) = mpsc::unbounded_channel();
+        let ears = Ears { sends: heard_sends, deliveries: heard_deliveries };
+        Self { sends, deliveries, air: Notify::new(), numbers: Notify::new(), ears: Mutex::new(Some(ears)) }
+    }
+}
+
+impl Wakes {
+    /// A message waits on the line of this sending number.
+    pub fn send(&self, line: &str) {
+        // Nobody listens in a process that only answers; another node's sweep finds the work.
+        drop(self.sends.send(line.to_owned()));
+    }
+
+    /// An event waits for this webhook.
+    pub fn deliver(&self, webhook: &str) {
+        drop(self.deliveries.send(webhook.to_owned()));
+    }
+
+    /// The receiving ends; `None` the second time.
+    pub fn listen(&self) -> Option<Ears> {
+        self.ears.lock().ok()?.take()
+    }
+}

@@ -1,0 +1,67 @@
+//! The whole configuration, section by section. In: the reader. Out: `Config`. Never here: defaults and explanations for
+//! operators, which are in `config.default.toml`.
+
+mod business;
+mod process;
+
+pub use self::business::{Leases, Limits, Mode, Numbers, Prices, Retention, Sending, Webhooks};
+pub use self::process::{Keys, LogFormat, Logs, Server, Storage, Telemetry};
+use super::reader::Reader;
+
+/// Everything an operator can set, checked. `Debug` shows no secret.
+#[derive(Debug)]
+pub struct Config {
+    /// The HTTP API.
+    pub server: Server,
+    /// Where data is kept.
+    pub storage: Storage,
+    /// Keys that come from outside.
+    pub keys: Keys,
+    /// Sandbox or live.
+    pub mode: Mode,
+    /// What things cost; `Config::prices()` gives those in force.
+    pub prices: Prices,
+    /// Renewal of numbers.
+    pub numbers: Numbers,
+    /// What one account may use.
+    pub limits: Limits,
+    /// Messages to carriers.
+    pub sending: Sending,
+    /// Events to customers.
+    pub webhooks: Webhooks,
+    /// Work that is taken and given up.
+    pub leases: Leases,
+    /// Logging.
+    pub logs: Logs,
+    /// Traces.
+    pub telemetry: Telemetry,
+    /// How long things are kept.
+    pub retention: Retention,
+}
+
+impl Config {
+    pub(super) fn from_reader(reader: &mut Reader) -> Self {
+        Self {
+            server: Server::read(reader),
+            storage: Storage::read(reader),
+            keys: Keys::read(reader),
+            mode: Mode { sandbox: reader.boolean("mode.sandbox") },
+            prices: Prices::read(reader),
+            numbers: Numbers::read(reader),
+            limits: Limits::read(reader),
+            sending: Sending::read(reader),
+            webhooks: Webhooks::read(reader),
+            leases: Leases { duration: reader.seconds("leases.seconds", 2..=300) },
+            logs: Logs::read(reader),
+            telemetry: Telemetry::read(reader),
+            retention: Retention::read(reader),
+        }
+    }
+}
+
+fn name(reader: &mut Reader, key: &str) -> String {
+    let rule = "must be 1 to 100 characters";
+    reader
+        .required(key, rule, |text| (1..=100).contains(&text.chars().count()).then(|| text.to_owned()))
+        .unwrap_or_default()
+}

@@ -1,0 +1,171 @@
+//! What the business decides: prices, limits, patience. In: the reader. Out: checked sections. Never here: what the
+//! process needs to run (`process.rs`).
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{Reader, name};
+
+/// `[mode]`
+#[derive(Debug)]
+pub struct Mode {
+    /// Whether the sandbox carrier is there, and nothing else.
+    pub sandbox: bool,
+}
+
+/// `[prices]`, in micro-dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prices {
+    /// One number for one period.
+    pub number_month_micros: i64,
+    /// One SMS segment, each way.
+    pub sms_segment_micros: i64,
+    /// Credit of a new account.
+    pub sign_up_credit_micros: i64,
+    /// Whether a sandbox charges nothing.
+    pub sandbox_free: bool,
+}
+
+impl Prices {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        Self {
+            number_month_micros: reader.micros("prices.number_month_micros"),
+            sms_segment_micros: reader.micros("prices.sms_segment_micros"),
+            sign_up_credit_micros: reader.micros("prices.sign_up_credit_micros"),
+            sandbox_free: reader.boolean("prices.sandbox_free"),
+        }
+    }
+}
+
+/// `[numbers]`
+#[derive(Debug)]
+pub struct Numbers {
+    /// Days that one payment covers.
+    pub period_days: u32,
+    /// Days that an unpaid number is kept.
+    pub grace_days: u32,
+}
+
+impl Numbers {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        Self {
+            period_days: reader.integer("numbers.period_days", 1..=366),
+            grace_days: reader.integer("numbers.grace_days", 0..=366),
+        }
+    }
+}
+
+/// `[limits]`
+#[derive(Debug)]
+pub struct Limits {
+    /// Name of the plan.
+    pub plan_name: String,
+    /// Numbers held at a time.
+    pub numbers_per_account: u32,
+    /// Shown, not enforced.
+    pub messages_per_month: u32,
+    /// Shown, not enforced.
+    pub voice_minutes_per_month: u32,
+    /// Shown, not enforced.
+    pub max_call_duration_minutes: u32,
+    /// Shown, not enforced.
+    pub concurrent_calls: u32,
+}
+
+impl Limits {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        const MANY: u32 = 1_000_000_000;
+        Self {
+            plan_name: name(reader, "limits.plan_name"),
+            numbers_per_account: reader.integer("limits.numbers_per_account", 0..=1_000_000),
+            messages_per_month: reader.integer("limits.messages_per_month", 0..=MANY),
+            voice_minutes_per_month: reader.integer("limits.voice_minutes_per_month", 0..=MANY),
+            max_call_duration_minutes: reader.integer("limits.max_call_duration_minutes", 1..=1440),
+            concurrent_calls: reader.integer("limits.concurrent_calls", 0..=MANY),
+        }
+    }
+}
+
+/// `[sending]`
+#[derive(Debug)]
+pub struct Sending {
+    /// Submissions under way at a time.
+    pub concurrency: usize,
+    /// When the outcome of a submission counts as unknown.
+    pub submit_timeout: Duration,
+    /// Waits before further tries; the last one repeats.
+    pub retries: Vec<Duration>,
+    /// When a message that could not be submitted fails.
+    pub give_up_after: Duration,
+}
+
+impl Sending {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        Self {
+            concurrency: reader.count("sending.concurrency", 1..=10_000),
+            submit_timeout: reader.seconds("sending.submit_timeout_seconds", 1..=300),
+            retries: reader.waits("sending.retry_seconds", 1..=50),
+            give_up_after: reader.seconds("sending.give_up_after_seconds", 1..=604_800),
+        }
+    }
+}
+
+/// `[webhooks]`
+#[derive(Debug)]
+pub struct Webhooks {
+    /// Waits before the repeats; one more attempt than there are waits.
+    pub retries: Vec<Duration>,
+    /// To one endpoint at a time.
+    pub concurrency_per_endpoint: usize,
+    /// To all endpoints at a time.
+    pub concurrency_total: usize,
+    /// To all endpoints that failed last at a time.
+    pub concurrency_unhealthy: usize,
+    /// Private networks that may be reached nevertheless.
+    pub allowed_networks: Vec<IpNet>,
+}
+
+impl Webhooks {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        let networks = "must be a list of networks like \"10.1.0.0/16\"";
+        let read = Self {
+            retries: reader.waits("webhooks.retry_seconds", 0..=20),
+            concurrency_per_endpoint: reader.count("webhooks.concurrency_per_endpoint", 1..=10_000),
+            concurrency_total: reader.count("webhooks.concurrency_total", 1..=10_000),
+            concurrency_unhealthy: reader.count("webhooks.concurrency_unhealthy", 1..=10_000),
+            allowed_networks: reader.each("webhooks.allowed_networks", networks, |text| text.parse().ok()),
+        };
+        // Else endpoints that hang could take every place, and the healthy ones would wait for them.
+        if read.concurrency_total > 1 && read.concurrency_unhealthy >= read.concurrency_total {
+            reader.refuse::<()>("webhooks.concurrency_unhealthy", "must be less than webhooks.concurrency_total", None);
+        }
+        read
+    }
+}
+
+/// `[leases]`
+#[derive(Debug)]
+pub struct Leases {
+    /// How long work stays taken without a sign of life.
+    pub duration: Duration,
+}
+
+/// `[retention]`
+#[derive(Debug)]
+pub struct Retention {
+    /// First outcomes of idempotent requests.
+    pub idempotency: Duration,
+    /// The log of webhook deliveries.
+    pub webhook_delivery_days: u32,
+}
+
+impl Retention {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        let hours = reader.integer("retention.idempotency_hours", 1..=720);
+        Self {
+            idempotency: Duration::from_secs(u64::from(hours) * 3600),
+            webhook_delivery_days: reader.integer("retention.webhook_delivery_days", 1..=3660),
+        }
+    }
+}

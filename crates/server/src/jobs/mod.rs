@@ -1,0 +1,3 @@
+//! The workers: what happens after the commit.
+
+pub mod lines;

@@ -1,0 +1,61 @@
+//! The name of every metric, and what it means. In: nothing. Out: constants for the code that counts, and the help texts
+//! of `GET /metrics`. Never here: labels that hold an id, a phone number or a URL; their number has no bound.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Requests answered. Labels: `route` (the pattern, not the path), `method`, `status`.
+pub const HTTP_REQUESTS: &str = "offhook_http_requests_total";
+/// Time from a request's head to the answer's head. Labels as for `HTTP_REQUESTS`.
+pub const HTTP_REQUEST_SECONDS: &str = "offhook_http_request_duration_seconds";
+/// Jobs that wait or are under way. Label: `queue`.
+pub const QUEUE_DEPTH: &str = "offhook_queue_depth";
+/// Age of the oldest job that is due. Label: `queue`.
+pub const QUEUE_OLDEST_AGE_SECONDS: &str = "offhook_queue_oldest_age_seconds";
+/// Attempts to deliver an event. Label: `outcome` (`success`, `retry`, `failed`).
+pub const WEBHOOK_DELIVERIES: &str = "offhook_webhook_deliveries_total";
+/// Time of one attempt, until the answer is read. Label: `outcome`.
+pub const WEBHOOK_ATTEMPT_SECONDS: &str = "offhook_webhook_attempt_seconds";
+/// Answers of carriers. Labels: `carrier`, `outcome`.
+pub const CARRIER_OUTCOMES: &str = "offhook_carrier_outcomes_total";
+/// Time of one call to a carrier. Labels: `carrier`, `operation`.
+pub const CARRIER_CALL_SECONDS: &str = "offhook_carrier_call_seconds";
+/// Messages accepted from either side. Labels: `direction`, `channel`.
+pub const MESSAGES: &str = "offhook_messages_total";
+/// Time of one transaction, its wait for the writer or a connection included. Labels: `engine`, `kind` (`read`, `write`).
+pub const STORE_TRANSACTION_SECONDS: &str = "offhook_store_transaction_seconds";
+/// Tasks that panicked; each is a defect. Label: `task`.
+pub const TASK_PANICS: &str = "offhook_task_panics_total";
+/// 1, with the version as label.
+pub const BUILD_INFO: &str = "offhook_build_info";
+
+/// Attaches a unit and a help text to every metric.
+pub(super) fn describe() {
+    describe_counter!(HTTP_REQUESTS, Unit::Count, "HTTP requests answered, by route, method and status.");
+    describe_histogram!(
+        HTTP_REQUEST_SECONDS,
+        Unit::Seconds,
+        "Time until the answer's head, by route, method and status."
+    );
+    describe_gauge!(QUEUE_DEPTH, Unit::Count, "Jobs that wait or are under way, by queue.");
+    describe_gauge!(QUEUE_OLDEST_AGE_SECONDS, Unit::Seconds, "Age of the oldest job that is due, by queue.");
+    describe_counter!(
+        WEBHOOK_DELIVERIES,
+        Unit::Count,
+        "Attempts to deliver an event, by outcome: success, retry, failed."
+    );
+    describe_histogram!(WEBHOOK_ATTEMPT_SECONDS, Unit::Seconds, "Time of one attempt to deliver an event, by outcome.");
+    describe_counter!(CARRIER_OUTCOMES, Unit::Count, "Answers of carriers, by carrier and outcome.");
+    describe_histogram!(
+        CARRIER_CALL_SECONDS,
+        Unit::Seconds,
+        "Time of one call to a carrier, by carrier and operation."
+    );
+    describe_counter!(MESSAGES, Unit::Count, "Messages accepted, by direction and channel.");
+    describe_histogram!(
+        STORE_TRANSACTION_SECONDS,
+        Unit::Seconds,
+        "Time of one transaction, waiting included, by engine and kind."
+    );
+    describe_counter!(TASK_PANICS, Unit::Count, "Tasks that panicked, by task. Each is a defect.");
+    describe_gauge!(BUILD_INFO, "Always 1; the label tells the version.");
+}
