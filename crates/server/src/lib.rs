@@ -7,6 +7,7 @@
 
 pub mod app;
 pub mod config;
+pub mod docs_site;
 pub mod guarded_http;
 pub mod http;
 pub mod jobs;
