@@ -276,6 +276,24 @@ mod tests {
         assert!(started.elapsed() < DRAIN);
     }
 
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn sigterm_begins_the_drain() {
+        let life = Lifecycle::new(DRAIN);
+        let stop = life.stop_token();
+        life.spawn_worker("patient", async move {
+            stop.cancelled().await;
+            Ok::<_, Infallible>(())
+        });
+        let running = life.clone();
+        let stopped = tokio::spawn(async move { running.run_until_stopped().await });
+        // The signal must not come before it is listened to, or it ends this process.
+        sleep(Duration::from_millis(50)).await;
+        let process = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
+        assert_eq!(stopped.await.unwrap(), Stopped::Drained);
+    }
+
     /// How a life ends in which one worker does what is given and another waits for the stop.
     async fn end_with(worker: impl Future<Output = Result<(), String>> + Send + 'static) -> Stopped {
         let life = Lifecycle::new(DRAIN);

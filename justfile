@@ -1,0 +1,26 @@
+# Short names for what the scripts and cargo do; no logic of its own.
+
+# Lists the recipes.
+default:
+    @just --list
+
+# Builds the binary as it is released.
+build:
+    cargo build --release --bin offhook
+
+# Builds and starts Offhook in sandbox mode.
+run:
+    ./run
+
+# Runs every suite, or the ones named.
+test *SUITES:
+    ./test {{ SUITES }}
+
+# Formats the code.
+fmt:
+    cargo fmt --all
+
+# What CI asks of the code.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
