@@ -119,24 +119,24 @@ impl Lifecycle {
     /// Waits for SIGTERM, SIGINT, `stop()` or a failure, then drains, and cuts when the time is up or on a second signal.
     pub async fn run_until_stopped(&self) -> Stopped {
         match signals::Signals::listen() {
-            Ok(mut signals) => self.run(async || signals.next().await).await,
+            Ok(signals) => self.run(signals).await,
             Err(error) => {
                 self.fail(format!("signals can't be listened to: {error}"));
-                self.run(std::future::pending).await
+                self.run(Deaf).await
             }
         }
     }
 
-    async fn run(&self, mut signal: impl AsyncFnMut() -> &'static str) -> Stopped {
+    async fn run(&self, mut signals: impl SignalSource) -> Stopped {
         tokio::select! {
             () = self.stop.cancelled() => {}
-            name = signal() => tracing::info!(signal = name, "stopping: what is under way gets {:?}", self.drain),
+            name = signals.next() => tracing::info!(signal = name, "stopping: what is under way gets {:?}", self.drain),
         }
         self.stop.cancel();
         self.tasks.close();
         let drained = tokio::select! {
             drained = timeout(self.drain, self.tasks.wait()) => drained.is_ok(),
-            name = signal() => {
+            name = signals.next() => {
                 tracing::warn!(signal = name, "stopping at once");
                 false
             }
@@ -164,6 +164,21 @@ impl Lifecycle {
     }
 }
 
+/// What asks the process to stop; a test asks through a channel.
+trait SignalSource: Send {
+    /// Waits for the next signal and gives its name.
+    fn next(&mut self) -> impl Future<Output = &'static str> + Send;
+}
+
+/// For a process that failed to listen and stops for that.
+struct Deaf;
+
+impl SignalSource for Deaf {
+    async fn next(&mut self) -> &'static str {
+        std::future::pending().await
+    }
+}
+
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
@@ -183,8 +198,10 @@ mod signals {
         pub(super) fn listen() -> std::io::Result<Self> {
             Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
         }
+    }
 
-        pub(super) async fn next(&mut self) -> &'static str {
+    impl super::SignalSource for Signals {
+        async fn next(&mut self) -> &'static str {
             tokio::select! {
                 _ = self.terminate.recv() => "SIGTERM",
                 _ = self.interrupt.recv() => "SIGINT",
@@ -202,8 +219,10 @@ mod signals {
         pub(super) fn listen() -> std::io::Result<Self> {
             Ok(Self)
         }
+    }
 
-        pub(super) async fn next(&mut self) -> &'static str {
+    impl super::SignalSource for Signals {
+        async fn next(&mut self) -> &'static str {
             match tokio::signal::ctrl_c().await {
                 Ok(()) => "Ctrl-C",
                 Err(_) => std::future::pending().await,
@@ -225,13 +244,18 @@ mod tests {
 
     const DRAIN: Duration = Duration::from_secs(20);
 
-    /// Runs a life to its end, with a signal for everything that is sent.
-    async fn run(life: Lifecycle, mut signals: mpsc::UnboundedReceiver<()>) -> Stopped {
-        let signal = async || match signals.recv().await {
-            Some(()) => "SIGTEST",
-            None => pending().await,
-        };
-        life.run(signal).await
+    /// A signal for everything that is sent.
+    impl SignalSource for mpsc::UnboundedReceiver<()> {
+        async fn next(&mut self) -> &'static str {
+            match self.recv().await {
+                Some(()) => "SIGTEST",
+                None => pending().await,
+            }
+        }
+    }
+
+    async fn run(life: Lifecycle, signals: mpsc::UnboundedReceiver<()>) -> Stopped {
+        life.run(signals).await
     }
 
     #[tokio::test]
