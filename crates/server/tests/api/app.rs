@@ -1,0 +1,193 @@
+//! What every API test starts with: an installation in a temporary folder, accounts, and requests that read like the story.
+//!
+//! ```ignore
+//! let app = TestApp::start().await;
+//! let agent = app.post("/v1/agents").json(json!({"name": "Desk"})).await.ok();
+//! let other = app.second_account().await;
+//! other.get(&format!("/v1/agents/{}", id(&agent))).await.refused(404);
+//! ```
+
+mod client;
+mod shape;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use offhook_domain::number::{Number, NumberStatus};
+use offhook_domain::{AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, NumberId, SystemClock, Timestamp};
+use offhook_server::app::{App, Carriers, Parts, Sealer, Wakes, hash_api_key};
+use offhook_server::config::{Config, Database};
+use offhook_server::guarded_http::{EgressPolicy, GuardedClient};
+use offhook_server::http::auth::key_cache;
+use offhook_server::http::router;
+use offhook_store::accounts::StoredKey;
+use offhook_store::{Store, StoreError, Tx};
+use tempfile::TempDir;
+
+pub use client::{Answer, Client, id};
+pub use shape::shape;
+
+/// A running installation with one account. Requests made on it are that account's.
+pub struct TestApp {
+    pub app: App,
+    /// The OpenAPI document of its router.
+    pub document: utoipa::openapi::OpenApi,
+    clock: Arc<TestClock>,
+    router: Router,
+    client: Client,
+    _folder: TempDir,
+}
+
+impl TestApp {
+    /// In sandbox mode, without a carrier.
+    pub async fn start() -> Self {
+        Self::with_carriers(|_| Carriers::default()).await
+    }
+
+    /// In sandbox mode with carriers that may stand on the store.
+    pub async fn with_carriers(carriers: impl FnOnce(&Store) -> Carriers) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = sandbox_config(&folder);
+        let Database::Sqlite(path) = config.storage.database() else { panic!("tests of the API run on SQLite") };
+        let store = Store::open_sqlite(&path, 2).unwrap();
+        offhook_store::migrate(&store).await.unwrap();
+        let clock = Arc::new(TestClock::default());
+        let carriers = carriers(&store);
+        let app = App::new(Parts {
+            sealer: Sealer::new(config.secret_key().unwrap().bytes()),
+            config,
+            store,
+            clock: clock.clone(),
+            keys: key_cache(),
+            guard: GuardedClient::new(EgressPolicy { allow_http_loopback: true, ..EgressPolicy::default() }).unwrap(),
+            carriers,
+            wakes: Wakes::default(),
+        });
+        let (router, document) = router(app.clone());
+        let client = open_account(&app, &router, "first").await;
+        Self { app, document, clock, router, client, _folder: folder }
+    }
+
+    /// Another tenant, who must see nothing of the first.
+    pub async fn second_account(&self) -> Client {
+        open_account(&self.app, &self.router, "second").await
+    }
+
+    /// Somebody without a key.
+    pub fn stranger(&self) -> Client {
+        Client::new(self.app.clone(), self.router.clone(), self.client.account.clone(), None)
+    }
+
+    /// Lets time pass.
+    pub fn later(&self, span: Duration) {
+        self.clock.ahead.fetch_add(i64::try_from(span.as_micros()).unwrap(), Ordering::Relaxed);
+    }
+}
+
+/// The first account's requests.
+impl std::ops::Deref for TestApp {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Client {
+    /// Holds a number without buying it.
+    pub async fn number(&self, phone_number: &str) -> NumberId {
+        self.held_number(phone_number, None).await
+    }
+
+    /// Holds a number without buying it, attached to an agent.
+    pub async fn number_of(&self, agent: &str, phone_number: &str) -> NumberId {
+        self.held_number(phone_number, Some(AgentId::parse(agent).unwrap())).await
+    }
+
+    /// Gives a number up without telling the carrier.
+    pub async fn release(&self, number: &NumberId) {
+        let (account, number, now) = (self.account.clone(), number.clone(), self.app.now());
+        let released = self
+            .app
+            .store
+            .write::<_, StoreError>(async move |tx: &mut Tx| tx.of(&account).release_number(&number, now).await)
+            .await
+            .unwrap();
+        assert!(released, "the number was released before");
+    }
+
+    async fn held_number(&self, phone_number: &str, agent_id: Option<AgentId>) -> NumberId {
+        let now = self.app.now();
+        let number = Number {
+            id: NumberId::generate(now),
+            account_id: self.account.clone(),
+            phone_number: E164::parse(phone_number).unwrap(),
+            country: Country::US,
+            status: NumberStatus::Active,
+            kind: "sms".to_owned(),
+            agent_id,
+            carrier: "sandbox".to_owned(),
+            external_id: None,
+            expires_at: None,
+            purchased_at: now,
+            renews_at: now.plus(Duration::from_secs(30 * 24 * 3600)),
+            unpaid_since: None,
+            released_at: None,
+        };
+        let id = number.id.clone();
+        let store = &self.app.store;
+        store
+            .write::<_, StoreError>(async move |tx: &mut Tx| tx.of(&number.account_id).insert_number(&number).await)
+            .await
+            .unwrap();
+        id
+    }
+}
+
+async fn open_account(app: &App, router: &Router, name: &'static str) -> Client {
+    let now = app.now();
+    let account = AccountId::generate(now);
+    let secret = format!("sk_test_{}", account.as_str());
+    let key = StoredKey {
+        id: ApiKeyId::generate(now),
+        hint: "sk_test_…".to_owned(),
+        name: name.to_owned(),
+        created_at: now,
+        revoked_at: None,
+    };
+    let (hash, opened) = (hash_api_key(&secret), account.clone());
+    app.store
+        .write::<_, StoreError>(async move |tx: &mut Tx| {
+            tx.create_account(&opened, name, now).await?;
+            tx.of(&opened).add_key(&key, &hash).await
+        })
+        .await
+        .unwrap();
+    Client::new(app.clone(), router.clone(), account, Some(secret))
+}
+
+fn sandbox_config(folder: &TempDir) -> Config {
+    let data = folder.path().to_str().unwrap().to_owned();
+    let env = move |name: &str| match name {
+        "OFFHOOK_DATA" => Some(data.clone()),
+        "OFFHOOK_SECRET_KEY" => Some("07".repeat(32)),
+        "OFFHOOK__MODE__SANDBOX" => Some("true".to_owned()),
+        _ => None,
+    };
+    Config::load(&env).unwrap()
+}
+
+/// The machine's clock, moved ahead by the test.
+#[derive(Default)]
+struct TestClock {
+    wall: SystemClock,
+    ahead: AtomicI64,
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.wall.now().as_micros() + self.ahead.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,6 @@
+//! The API, asked in process through its router, over a SQLite store of the test's own. The modules mirror the API.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+mod agents;
+mod app;
