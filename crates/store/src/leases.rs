@@ -10,6 +10,7 @@ statements! {
         ON CONFLICT (resource) DO UPDATE SET owner = excluded.owner, until = excluded.until, epoch = leases.epoch + 1
         WHERE leases.until < $4 RETURNING epoch";
     RENEW = "UPDATE leases SET until = $1 WHERE resource = $2 AND owner = $3 AND epoch = $4 AND until >= $5";
+    OTHERS = "SELECT resource FROM leases WHERE owner <> $1 AND until >= $2";
     RELEASE = "UPDATE leases SET until = 0 WHERE resource = $1 AND owner = $2 AND epoch = $3";
 }
 
@@ -41,6 +42,14 @@ impl Tx {
         until: Timestamp,
     ) -> Result<bool, StoreError> {
         Ok(self.change(RENEW, params![until, resource, owner, epoch, now]).await? == 1)
+    }
+
+    /// What other nodes hold at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn leases_of_others(&mut self, owner: &str, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        self.rows(OTHERS, params![owner, now]).await?.into_iter().map(|mut row| row.take()).collect()
     }
 
     /// Lets a resource go.

@@ -33,6 +33,9 @@ pub struct Parts {
     pub guard: GuardedClient,
     pub carriers: Carriers,
     pub wakes: Wakes,
+    /// This process's name among the nodes; new with every start.
+    pub node: String,
+    pub started_at: Timestamp,
 }
 
 impl App {

@@ -61,6 +61,15 @@ impl Store {
         Postgres::open(url, connections).await.map(Self::Postgres)
     }
 
+    /// Which engine this is.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
+    }
+
     /// Runs `work` in a transaction and answers once that is durable.
     ///
     /// # Errors
