@@ -198,11 +198,14 @@ CREATE TABLE early_receipts (
     carrier TEXT NOT NULL,
     carrier_message_id TEXT NOT NULL,
     status TEXT NOT NULL,
+    -- Our own id, where the carrier hands it back.
+    message_id TEXT,
     error_code TEXT,
     failure_reason TEXT,
     at BIGINT NOT NULL,
     PRIMARY KEY (carrier, carrier_message_id, status)
 ) {clustered};
+CREATE INDEX early_receipts_by_message ON early_receipts (message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX early_receipts_by_age ON early_receipts (at);
 
 -- agent_key is the agent's id, or empty for the account's own webhook.

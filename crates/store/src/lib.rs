@@ -9,9 +9,11 @@ mod error;
 pub mod idempotency;
 pub mod leases;
 pub mod ledger;
+pub mod message_flow;
 mod migrate;
 pub mod numbers;
 mod scope;
+pub mod send_jobs;
 
 pub use engine::{Engine, OpenSqliteError, Sql, Store, Tx};
 pub use error::StoreError;
@@ -27,6 +29,8 @@ pub fn every_statement() -> Vec<Sql> {
         idempotency::STATEMENTS,
         leases::STATEMENTS,
         ledger::STATEMENTS,
+        message_flow::STATEMENTS,
+        send_jobs::STATEMENTS,
         numbers::STATEMENTS,
     ]
     .concat()

@@ -1,0 +1,373 @@
+//! Messages on their way: what a send, an outcome, a receipt and an inbound text write.
+
+use offhook_domain::conversation::preview;
+use offhook_domain::event::HistoryItem;
+use offhook_domain::message::{Channel, Direction, Failure, Message, MessageStatus, ReceiptStatus};
+use offhook_domain::{AccountId, AgentId, ContactId, ConversationId, MessageId, Micros, NumberId, Timestamp};
+
+use crate::engine::{Row, Tx, params, statements};
+use crate::error::StoreError;
+use crate::scope::Scope;
+
+statements! {
+    TOUCH = "INSERT INTO conversations (id, account_id, number_id, phone_number, participant, agent_id, channel,
+        last_message_at, last_message_preview, message_count, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10)
+        ON CONFLICT (number_id, participant) DO UPDATE SET
+            agent_id = COALESCE(excluded.agent_id, conversations.agent_id),
+            channel = excluded.channel,
+            last_message_preview = CASE WHEN excluded.last_message_at >= conversations.last_message_at
+                THEN excluded.last_message_preview ELSE conversations.last_message_preview END,
+            last_message_at = CASE WHEN excluded.last_message_at >= conversations.last_message_at
+                THEN excluded.last_message_at ELSE conversations.last_message_at END,
+            message_count = conversations.message_count + 1
+        RETURNING id, metadata, send_held_until";
+    INSERT = "INSERT INTO messages (id, account_id, number_id, conversation_id, direction, channel, status, body,
+        media_urls, segments, price, carrier, carrier_message_id, at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    SEEN = "SELECT id FROM messages WHERE carrier_message_id = $1 AND carrier = $2 AND direction = 'inbound'";
+    HISTORY = "SELECT id, body, direction, channel, at FROM messages WHERE conversation_id = $1 AND at < $2
+        ORDER BY at DESC LIMIT $3";
+    CONTACT = "SELECT id, name, email FROM contacts WHERE account_id = $1 AND phone_number = $2";
+    FLIGHT = "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.channel, m.status, m.segments, m.price,
+        m.carrier, m.at, c.phone_number, c.participant, c.agent_id
+        FROM messages m JOIN conversations c ON c.id = m.conversation_id WHERE m.id = $1";
+    FLIGHT_AT_CARRIER = "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.channel, m.status, m.segments,
+        m.price, m.carrier, m.at, c.phone_number, c.participant, c.agent_id
+        FROM messages m JOIN conversations c ON c.id = m.conversation_id
+        WHERE m.carrier_message_id = $1 AND m.carrier = $2 AND m.direction = 'outbound'";
+    SET_STATUS = "UPDATE messages SET status = $1, error_code = $2, failure_reason = $3, delivered_at = $4
+        WHERE id = $5 AND status = $6";
+    SET_CARRIER_ID = "UPDATE messages SET carrier_message_id = $1 WHERE id = $2 AND carrier_message_id IS NULL";
+    KEEP_RECEIPT = "INSERT INTO early_receipts (carrier, carrier_message_id, status, message_id, error_code,
+        failure_reason, at) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    EARLY = "SELECT carrier_message_id, status, error_code, failure_reason, at FROM early_receipts
+        WHERE carrier = $1 AND carrier_message_id = $2 ORDER BY at";
+    EARLY_FOR = "SELECT carrier_message_id, status, error_code, failure_reason, at FROM early_receipts
+        WHERE message_id = $1 ORDER BY at";
+    DROP_EARLY = "DELETE FROM early_receipts WHERE carrier = $1 AND carrier_message_id = $2";
+    BELATED = "SELECT DISTINCT m.id FROM early_receipts e JOIN messages m
+        ON m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier AND m.direction = 'outbound' LIMIT 100";
+    PRUNE_EARLY = "DELETE FROM early_receipts WHERE at < $1";
+}
+
+/// A message as the ways out and back need it, with the two ends in words.
+#[derive(Debug, Clone)]
+pub struct Flight {
+    pub id: MessageId,
+    pub account_id: AccountId,
+    pub number_id: NumberId,
+    pub conversation_id: ConversationId,
+    pub channel: Channel,
+    pub status: MessageStatus,
+    pub segments: u32,
+    pub price: Micros,
+    pub carrier: String,
+    pub at: Timestamp,
+    /// The number's own digits.
+    pub phone_number: String,
+    pub participant: String,
+    pub agent_id: Option<AgentId>,
+}
+
+/// What a touched conversation tells.
+#[derive(Debug, Clone)]
+pub struct Touched {
+    pub id: ConversationId,
+    pub metadata: Option<serde_json::Value>,
+    /// An earlier message waits until then, and this one behind it.
+    pub send_held_until: Timestamp,
+}
+
+/// Which conversation a message belongs to, made where there is none.
+#[derive(Debug, Clone)]
+pub struct Touch<'a> {
+    /// Used when there is none yet.
+    pub fresh_id: &'a ConversationId,
+    pub number_id: &'a NumberId,
+    pub phone_number: &'a str,
+    pub participant: &'a str,
+    pub agent_id: Option<&'a AgentId>,
+    pub channel: Channel,
+    pub body: &'a str,
+    pub at: Timestamp,
+}
+
+/// The sender's address-book entry.
+#[derive(Debug, Clone)]
+pub struct KnownContact {
+    pub id: ContactId,
+    pub name: Option<String>,
+    pub email: Option<String>,
+}
+
+/// A receipt that is kept or was kept for a message.
+#[derive(Debug, Clone)]
+pub struct KeptReceipt {
+    pub carrier_message_id: String,
+    pub status: ReceiptStatus,
+    pub failure: Option<Failure>,
+    pub at: Timestamp,
+}
+
+impl Scope<'_> {
+    /// Adds one message to the count and the preview of its conversation, which is made where there is none.
+    /// On PostgreSQL the conversation stays locked until the commit: that is what keeps its order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn touch_conversation(&mut self, touch: &Touch<'_>) -> Result<Touched, StoreError> {
+        let Touch { fresh_id, number_id, phone_number, participant, agent_id, channel, body, at } = *touch;
+        let values = params![
+            fresh_id,
+            self.account,
+            number_id,
+            phone_number,
+            participant,
+            agent_id,
+            channel.as_str(),
+            at,
+            preview(body),
+            at
+        ];
+        let mut row = self.tx.one(TOUCH, values).await?;
+        Ok(Touched { id: row.take()?, metadata: row.take()?, send_held_until: row.take()? })
+    }
+
+    /// # Errors
+    /// [`StoreError::Clash`] when its number has a message of the same microsecond: take another and try again.
+    pub async fn insert_message(&mut self, message: &Message, price: Micros) -> Result<(), StoreError> {
+        let Message { id, number_id, conversation_id, direction, channel, status, .. } = message;
+        let values = params![
+            id,
+            self.account,
+            number_id,
+            conversation_id,
+            direction.as_str(),
+            channel.as_str(),
+            status.as_str(),
+            &message.body,
+            message.media_urls.as_slice(),
+            message.segments,
+            price,
+            &message.carrier,
+            message.carrier_message_id.as_ref(),
+            message.at
+        ];
+        self.tx.run(INSERT, values).await
+    }
+
+    /// The last messages of a conversation before a moment, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn history(
+        &mut self,
+        conversation: &ConversationId,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<HistoryItem>, StoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let rows = self.tx.rows(HISTORY, params![conversation, before, limit]).await?;
+        let mut items: Vec<_> = rows.into_iter().map(read_history).collect::<Result<_, _>>()?;
+        items.reverse();
+        Ok(items)
+    }
+
+    /// The address-book entry of a participant.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn known_contact(&mut self, participant: &str) -> Result<Option<KnownContact>, StoreError> {
+        let row = self.tx.row(CONTACT, params![self.account, participant]).await?;
+        row.map(|mut row| Ok(KnownContact { id: row.take()?, name: row.take()?, email: row.take()? })).transpose()
+    }
+}
+
+/// What carriers and workers do: they come with a message's or the carrier's id, not with an account.
+impl Tx {
+    /// Whether a carrier brought this text before.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn was_received(&mut self, carrier: &str, carrier_message_id: &str) -> Result<bool, StoreError> {
+        Ok(self.row(SEEN, params![carrier_message_id, carrier]).await?.is_some())
+    }
+
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn flight(&mut self, message: &MessageId) -> Result<Option<Flight>, StoreError> {
+        self.row(FLIGHT, params![message]).await?.map(read_flight).transpose()
+    }
+
+    /// The outbound message a carrier knows by this id of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn flight_at_carrier(
+        &mut self,
+        carrier: &str,
+        carrier_message_id: &str,
+    ) -> Result<Option<Flight>, StoreError> {
+        self.row(FLIGHT_AT_CARRIER, params![carrier_message_id, carrier]).await?.map(read_flight).transpose()
+    }
+
+    /// Moves a message on from the status it was read in; false when it has moved since.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_message_status(
+        &mut self,
+        flight: &Flight,
+        status: MessageStatus,
+        failure: Option<&Failure>,
+        delivered_at: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        let (code, reason) = (failure.map(|f| f.code.as_str()), failure.map(|f| f.reason.as_str()));
+        let values = params![status.as_str(), code, reason, delivered_at, &flight.id, flight.status.as_str()];
+        Ok(self.change(SET_STATUS, values).await? == 1)
+    }
+
+    /// Keeps the carrier's id of a message.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_carrier_message_id(&mut self, message: &MessageId, id: &str) -> Result<(), StoreError> {
+        self.run(SET_CARRIER_ID, params![id, message]).await
+    }
+
+    /// Keeps a receipt until the send's own answer is in.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep_receipt(
+        &mut self,
+        carrier: &str,
+        message: Option<&MessageId>,
+        receipt: &KeptReceipt,
+    ) -> Result<(), StoreError> {
+        let failure = receipt.failure.as_ref();
+        let (code, reason) = (failure.map(|f| f.code.as_str()), failure.map(|f| f.reason.as_str()));
+        let (id, status) = (&receipt.carrier_message_id, receipt.status.as_str());
+        self.run(KEEP_RECEIPT, params![carrier, id, status, message, code, reason, receipt.at]).await
+    }
+
+    /// Takes the receipts kept under a carrier's id, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn take_early_receipts(&mut self, carrier: &str, id: &str) -> Result<Vec<KeptReceipt>, StoreError> {
+        let kept = self.rows(EARLY, params![carrier, id]).await?;
+        let kept: Vec<_> = kept.into_iter().map(read_kept).collect::<Result<_, _>>()?;
+        if !kept.is_empty() {
+            self.run(DROP_EARLY, params![carrier, id]).await?;
+        }
+        Ok(kept)
+    }
+
+    /// Takes the receipts that name this message of ours, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn take_receipts_for(
+        &mut self,
+        carrier: &str,
+        message: &MessageId,
+    ) -> Result<Vec<KeptReceipt>, StoreError> {
+        let kept = self.rows(EARLY_FOR, params![message]).await?;
+        let kept: Vec<_> = kept.into_iter().map(read_kept).collect::<Result<_, _>>()?;
+        for receipt in &kept {
+            self.run(DROP_EARLY, params![carrier, &receipt.carrier_message_id]).await?;
+        }
+        Ok(kept)
+    }
+
+    /// Messages for which a receipt was kept although their own answer is in: the two met half-way.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn belated_receipts(&mut self) -> Result<Vec<MessageId>, StoreError> {
+        self.rows(BELATED, []).await?.into_iter().map(|mut row| row.take()).collect()
+    }
+
+    /// Drops receipts that nobody asked for in time; tells how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn prune_early_receipts(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+        self.change(PRUNE_EARLY, params![before]).await
+    }
+}
+
+fn read_flight(mut row: Row) -> Result<Flight, StoreError> {
+    Ok(Flight {
+        id: row.take()?,
+        account_id: row.take()?,
+        number_id: row.take()?,
+        conversation_id: row.take()?,
+        channel: read_channel(&row.take::<String>()?)?,
+        status: read_status(&row.take::<String>()?)?,
+        segments: row.take()?,
+        price: row.take()?,
+        carrier: row.take()?,
+        at: row.take()?,
+        phone_number: row.take()?,
+        participant: row.take()?,
+        agent_id: row.take()?,
+    })
+}
+
+fn read_history(mut row: Row) -> Result<HistoryItem, StoreError> {
+    Ok(HistoryItem {
+        message_id: row.take()?,
+        content: row.take()?,
+        direction: read_direction(&row.take::<String>()?)?,
+        channel: read_channel(&row.take::<String>()?)?,
+        at: row.take()?,
+    })
+}
+
+fn read_kept(mut row: Row) -> Result<KeptReceipt, StoreError> {
+    let carrier_message_id = row.take()?;
+    let status = match row.take::<String>()?.as_str() {
+        "sent" => ReceiptStatus::Sent,
+        "delivered" => ReceiptStatus::Delivered,
+        "undelivered" => ReceiptStatus::Undelivered,
+        "failed" => ReceiptStatus::Failed,
+        other => return Err(StoreError::Corrupt(format!("receipt status {other}"))),
+    };
+    let (code, reason): (Option<String>, Option<String>) = (row.take()?, row.take()?);
+    let failure = code.map(|code| Failure { code, reason: reason.unwrap_or_default() });
+    Ok(KeptReceipt { carrier_message_id, status, failure, at: row.take()? })
+}
+
+/// # Errors
+/// [`StoreError::Corrupt`] for a word that is no status.
+pub(crate) fn read_status(text: &str) -> Result<MessageStatus, StoreError> {
+    use MessageStatus::{Delivered, Failed, Queued, Received, Sent, Unconfirmed, Undelivered};
+    let all = [Received, Queued, Sent, Delivered, Undelivered, Failed, Unconfirmed];
+    let found = all.into_iter().find(|status| status.as_str() == text);
+    found.ok_or_else(|| StoreError::Corrupt(format!("message status {text}")))
+}
+
+/// # Errors
+/// [`StoreError::Corrupt`] for a word that is no direction.
+pub(crate) fn read_direction(text: &str) -> Result<Direction, StoreError> {
+    match text {
+        "inbound" => Ok(Direction::Inbound),
+        "outbound" => Ok(Direction::Outbound),
+        other => Err(StoreError::Corrupt(format!("direction {other}"))),
+    }
+}
+
+/// # Errors
+/// [`StoreError::Corrupt`] for a word that is no channel.
+pub(crate) fn read_channel(text: &str) -> Result<Channel, StoreError> {
+    match text {
+        "sms" => Ok(Channel::Sms),
+        "mms" => Ok(Channel::Mms),
+        other => Err(StoreError::Corrupt(format!("channel {other}"))),
+    }
+}

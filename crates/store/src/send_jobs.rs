@@ -1,0 +1,182 @@
+//! Messages that wait to be handed to a carrier. A line is the sending number's id.
+//!
+//! A job is claimed in a transaction of its own before the carrier is asked, under the epoch of the line's
+//! hold, and deleted with the outcome. A job that is still claimed under an epoch that is over was cut off
+//! between the two: its outcome is unknown, and it is never sent again.
+
+use offhook_domain::{ConversationId, MessageId, Timestamp};
+
+use crate::engine::{Row, Tx, params, statements};
+use crate::error::StoreError;
+
+statements! {
+    INSERT = "INSERT INTO send_jobs (message_id, line, conversation_id, at, due_at) VALUES ($1, $2, $3, $4, $5)";
+    // Steps from one line to the next through the index, so that it costs as many look-ups as there are lines.
+    LINES = "WITH RECURSIVE lines (line) AS (
+            SELECT MIN(line) FROM send_jobs WHERE epoch IS NULL
+            UNION ALL
+            SELECT (SELECT MIN(j.line) FROM send_jobs j WHERE j.epoch IS NULL AND j.line > lines.line)
+            FROM lines WHERE lines.line IS NOT NULL
+        )
+        SELECT line FROM lines WHERE line IS NOT NULL AND EXISTS
+            (SELECT 1 FROM send_jobs j WHERE j.line = lines.line AND j.epoch IS NULL AND j.due_at <= $1)";
+    CLAIMED_LINES = "SELECT DISTINCT line FROM send_jobs WHERE epoch IS NOT NULL";
+    WAITING = "SELECT j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body, m.media_urls,
+            m.carrier
+        FROM send_jobs j JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
+        WHERE j.line = $1 AND j.epoch IS NULL AND j.due_at <= $2 ORDER BY j.due_at, j.at LIMIT $3";
+    NEXT_DUE = "SELECT MIN(due_at) FROM send_jobs WHERE line = $1 AND epoch IS NULL";
+    CLAIM = "UPDATE send_jobs SET epoch = $1 WHERE message_id = $2 AND epoch IS NULL";
+    UNCLAIM = "UPDATE send_jobs SET epoch = NULL WHERE message_id = $1 AND epoch = $2";
+    STRANDED = "SELECT message_id FROM send_jobs WHERE line = $1 AND epoch IS NOT NULL AND epoch <> $2 LIMIT $3";
+    FINISH = "DELETE FROM send_jobs WHERE message_id = $1 AND epoch = $2";
+    DROP = "DELETE FROM send_jobs WHERE message_id = $1";
+    PUT_BACK = "UPDATE send_jobs SET epoch = NULL, attempts = attempts + 1 WHERE message_id = $1 AND epoch = $2";
+    HOLD_JOBS = "UPDATE send_jobs SET due_at = $1 WHERE conversation_id = $2 AND due_at < $3 AND epoch IS NULL";
+    HOLD_CONVERSATION = "UPDATE conversations SET send_held_until = $1 WHERE id = $2";
+    DEPTH = "SELECT COUNT(*), MIN(at) FROM send_jobs";
+}
+
+/// A message that waits, with all that a carrier needs of it.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    pub message_id: MessageId,
+    pub conversation_id: ConversationId,
+    pub at: Timestamp,
+    /// Tries that certainly came to nothing.
+    pub attempts: i64,
+    pub from: String,
+    pub to: String,
+    pub body: String,
+    pub media_urls: Vec<String>,
+    pub carrier: String,
+}
+
+impl Tx {
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn insert_send_job(
+        &mut self,
+        message: &MessageId,
+        line: &str,
+        conversation: &ConversationId,
+        at: Timestamp,
+        due_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.run(INSERT, params![message, line, conversation, at, due_at]).await
+    }
+
+    /// Lines with a message due, or with one that was claimed and not finished.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn send_lines_due(&mut self, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        let mut lines = self.rows(LINES, params![now]).await?;
+        lines.extend(self.rows(CLAIMED_LINES, []).await?);
+        let mut lines: Vec<String> = lines.into_iter().map(|mut row| row.take()).collect::<Result<_, _>>()?;
+        lines.sort();
+        lines.dedup();
+        Ok(lines)
+    }
+
+    /// Claims the next due messages of a line, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn claim_send_jobs(
+        &mut self,
+        line: &str,
+        epoch: i64,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Waiting>, StoreError> {
+        let rows = self.rows(WAITING, params![line, now, limit]).await?;
+        let waiting: Vec<_> = rows.into_iter().map(read_waiting).collect::<Result<_, _>>()?;
+        for job in &waiting {
+            self.run(CLAIM, params![epoch, &job.message_id]).await?;
+        }
+        Ok(waiting)
+    }
+
+    /// When the next message of a line is due.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn next_send_due(&mut self, line: &str) -> Result<Option<Timestamp>, StoreError> {
+        self.one(NEXT_DUE, params![line]).await?.take()
+    }
+
+    /// Messages of a line that were claimed under another epoch than this: their outcome is unknown.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn stranded_sends(&mut self, line: &str, epoch: i64, limit: i64) -> Result<Vec<MessageId>, StoreError> {
+        let rows = self.rows(STRANDED, params![line, epoch, limit]).await?;
+        rows.into_iter().map(|mut row| row.take()).collect()
+    }
+
+    /// Ends a job; false when it is not this epoch's any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn finish_send_job(&mut self, message: &MessageId, epoch: i64) -> Result<bool, StoreError> {
+        Ok(self.change(FINISH, params![message, epoch]).await? == 1)
+    }
+
+    /// Ends a job whoever has it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn drop_send_job(&mut self, message: &MessageId) -> Result<(), StoreError> {
+        self.run(DROP, params![message]).await
+    }
+
+    /// Gives up a claim that was not acted on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unclaim_send_job(&mut self, message: &MessageId, epoch: i64) -> Result<(), StoreError> {
+        self.run(UNCLAIM, params![message, epoch]).await
+    }
+
+    /// Puts a message back that the carrier certainly does not have; those behind it in its conversation
+    /// wait with it until `due_at`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn put_back_send_job(
+        &mut self,
+        message: &MessageId,
+        conversation: &ConversationId,
+        epoch: i64,
+        due_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        // The conversation first: it is what a send under way has locked (PostgreSQL).
+        self.change(HOLD_CONVERSATION, params![due_at, conversation]).await?;
+        self.run(PUT_BACK, params![message, epoch]).await?;
+        self.run(HOLD_JOBS, params![due_at, conversation, due_at]).await
+    }
+
+    /// How many messages wait, and since when the oldest does.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn send_queue_depth(&mut self) -> Result<(i64, Option<Timestamp>), StoreError> {
+        let mut row = self.one(DEPTH, []).await?;
+        Ok((row.take()?, row.take()?))
+    }
+}
+
+fn read_waiting(mut row: Row) -> Result<Waiting, StoreError> {
+    Ok(Waiting {
+        message_id: row.take()?,
+        conversation_id: row.take()?,
+        at: row.take()?,
+        attempts: row.take()?,
+        from: row.take()?,
+        to: row.take()?,
+        body: row.take()?,
+        media_urls: row.take()?,
+        carrier: row.take()?,
+    })
+}
