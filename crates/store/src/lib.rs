@@ -12,8 +12,10 @@ pub mod ledger;
 pub mod message_flow;
 mod migrate;
 pub mod numbers;
+pub mod sandbox_world;
 mod scope;
 pub mod send_jobs;
+pub mod usage;
 
 pub use engine::{Engine, OpenSqliteError, Sql, Store, Tx};
 pub use error::StoreError;
@@ -30,8 +32,10 @@ pub fn every_statement() -> Vec<Sql> {
         leases::STATEMENTS,
         ledger::STATEMENTS,
         message_flow::STATEMENTS,
-        send_jobs::STATEMENTS,
         numbers::STATEMENTS,
+        sandbox_world::STATEMENTS,
+        send_jobs::STATEMENTS,
+        usage::STATEMENTS,
     ]
     .concat()
 }
