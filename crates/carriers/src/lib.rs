@@ -104,6 +104,8 @@ pub struct Submission {
     pub to: String,
     pub body: String,
     pub media_urls: Vec<String>,
+    /// How often it was tried before, to no effect.
+    pub attempt: u32,
 }
 
 /// Something that came from the network.

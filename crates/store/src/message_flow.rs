@@ -36,6 +36,7 @@ statements! {
         m.price, m.carrier, m.at, c.phone_number, c.participant, c.agent_id
         FROM messages m JOIN conversations c ON c.id = m.conversation_id
         WHERE m.carrier_message_id = $1 AND m.carrier = $2 AND m.direction = 'outbound'";
+    CARRIER_ID = "SELECT carrier_message_id FROM messages WHERE id = $1";
     SET_STATUS = "UPDATE messages SET status = $1, error_code = $2, failure_reason = $3, delivered_at = $4
         WHERE id = $5 AND status = $6";
     SET_CARRIER_ID = "UPDATE messages SET carrier_message_id = $1 WHERE id = $2 AND carrier_message_id IS NULL";
@@ -212,6 +213,19 @@ impl Tx {
         carrier_message_id: &str,
     ) -> Result<Option<Flight>, StoreError> {
         self.row(FLIGHT_AT_CARRIER, params![carrier_message_id, carrier]).await?.map(read_flight).transpose()
+    }
+
+    /// A message its carrier has taken, with the carrier's id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn flight_with_carrier_id(
+        &mut self,
+        message: &MessageId,
+    ) -> Result<Option<(Flight, String)>, StoreError> {
+        let Some(flight) = self.flight(message).await? else { return Ok(None) };
+        let id: Option<String> = self.one(CARRIER_ID, params![message]).await?.take()?;
+        Ok(id.map(|id| (flight, id)))
     }
 
     /// Moves a message on from the status it was read in; false when it has moved since.

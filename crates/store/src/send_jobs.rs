@@ -115,12 +115,12 @@ impl Tx {
         rows.into_iter().map(|mut row| row.take()).collect()
     }
 
-    /// Ends a job; false when it is not this epoch's any more.
+    /// Ends a job of this epoch.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn finish_send_job(&mut self, message: &MessageId, epoch: i64) -> Result<bool, StoreError> {
-        Ok(self.change(FINISH, params![message, epoch]).await? == 1)
+    pub async fn finish_send_job(&mut self, message: &MessageId, epoch: i64) -> Result<(), StoreError> {
+        self.run(FINISH, params![message, epoch]).await
     }
 
     /// Ends a job whoever has it.

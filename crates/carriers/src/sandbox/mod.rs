@@ -4,13 +4,15 @@
 //! [`SandboxWorld`], so that a crash of ours is not a crash of the network. What falls due in the air is
 //! brought to the platform by whoever runs the world's pump.
 
+mod magic;
+mod send;
 mod world;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use offhook_domain::message::{Failure, SendOutcome};
-use offhook_domain::{E164, PurchaseId};
+use offhook_domain::message::SendOutcome;
+use offhook_domain::{Clock, E164, PurchaseId};
 
 use crate::{AvailableNumber, BuyError, Carrier, CarrierError, NumberOrder, NumberSearch, Submission};
 pub use world::{AirPayload, HandsetMessage, Sale, SandboxWorld, WorldError};
@@ -21,12 +23,13 @@ pub const NAME: &str = "sandbox";
 /// The carrier that needs no account anywhere.
 pub struct SandboxCarrier {
     world: Arc<dyn SandboxWorld>,
+    clock: Arc<dyn Clock>,
 }
 
 impl SandboxCarrier {
     #[must_use]
-    pub fn new(world: Arc<dyn SandboxWorld>) -> Self {
-        Self { world }
+    pub fn new(world: Arc<dyn SandboxWorld>, clock: Arc<dyn Clock>) -> Self {
+        Self { world, clock }
     }
 }
 
@@ -57,7 +60,7 @@ impl Carrier for SandboxCarrier {
         self.world.take_back(number).await.map_err(|e| CarrierError(e.to_string()))
     }
 
-    async fn send(&self, _submission: &Submission) -> SendOutcome {
-        SendOutcome::NotTaken(Failure { code: "30000".to_owned(), reason: "not built".to_owned() })
+    async fn send(&self, submission: &Submission) -> SendOutcome {
+        send::send(&*self.world, self.clock.now(), submission).await
     }
 }

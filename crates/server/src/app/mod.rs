@@ -1,7 +1,11 @@
 //! What every door and every worker shares, and the operations that have several doors.
 
+pub mod announce;
 mod carriers;
+pub mod receive_message;
+pub mod record_outcome;
 mod secrets;
+pub mod send_message;
 mod wakes;
 
 use std::sync::Arc;
@@ -11,7 +15,7 @@ use offhook_store::Store;
 
 pub use carriers::Carriers;
 pub use secrets::{Sealer, hash_api_key, hex};
-pub use wakes::{Ears, Wakes};
+pub use wakes::{Ears, Ring, Wakes};
 
 use crate::config::Config;
 use crate::guarded_http::GuardedClient;

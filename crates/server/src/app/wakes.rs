@@ -5,6 +5,19 @@ use std::sync::Mutex;
 
 use tokio::sync::{Notify, mpsc};
 
+/// Which bell to ring once a transaction is committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ring {
+    /// A message waits on the line of this sending number.
+    Send(String),
+    /// An event waits for this webhook.
+    Deliver(String),
+    /// Something is in the sandbox's air.
+    Air,
+    /// A purchase, a release or a renewal wants looking after.
+    Numbers,
+}
+
 /// The doorbells of this node's workers.
 pub struct Wakes {
     sends: mpsc::UnboundedSender<String>,
@@ -32,15 +45,14 @@ impl Default for Wakes {
 }
 
 impl Wakes {
-    /// A message waits on the line of this sending number.
-    pub fn send(&self, line: &str) {
-        // Nobody listens in a process that only answers; another node's sweep finds the work.
-        drop(self.sends.send(line.to_owned()));
-    }
-
-    /// An event waits for this webhook.
-    pub fn deliver(&self, webhook: &str) {
-        drop(self.deliveries.send(webhook.to_owned()));
+    /// Rings one bell. Nobody listens in a process that only answers; another node's sweep finds the work.
+    pub fn ring(&self, ring: Ring) {
+        match ring {
+            Ring::Send(line) => drop(self.sends.send(line)),
+            Ring::Deliver(webhook) => drop(self.deliveries.send(webhook)),
+            Ring::Air => self.air.notify_one(),
+            Ring::Numbers => self.numbers.notify_one(),
+        }
     }
 
     /// The receiving ends; `None` the second time.

@@ -5,6 +5,7 @@ pub mod auth;
 mod error;
 mod extract;
 mod fields;
+mod messages;
 mod once;
 mod page;
 mod request_id;
@@ -26,6 +27,7 @@ pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
     let with_key = OpenApiRouter::new()
         .routes(routes!(agents::list::handle, agents::create::handle))
         .routes(routes!(agents::get::handle))
+        .routes(routes!(messages::send::handle))
         .layer(from_fn_with_state(app.clone(), once::remember))
         .layer(from_fn_with_state(app.clone(), auth::require_key));
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi()).merge(with_key).split_for_parts();

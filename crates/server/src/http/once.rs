@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use super::auth::Caller;
 use super::error::ApiError;
 use super::extract::collect;
-use crate::app::{App, hex};
+use crate::app::{App, Ring, hex};
 
 const HEADER: &str = "idempotency-key";
 const REPLAYED: &str = "idempotency-replayed";
@@ -34,6 +34,8 @@ const MAX_KEY: usize = 255;
 pub struct Reply {
     pub status: StatusCode,
     pub body: Option<String>,
+    /// The workers to wake once this is committed.
+    rings: Vec<Ring>,
 }
 
 impl Reply {
@@ -56,12 +58,19 @@ impl Reply {
     /// 204.
     #[must_use]
     pub fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: None }
+        Self { status: StatusCode::NO_CONTENT, body: None, rings: Vec::new() }
+    }
+
+    /// Wakes a worker once this answer is committed.
+    #[must_use]
+    pub fn ringing(mut self, ring: Ring) -> Self {
+        self.rings.push(ring);
+        self
     }
 
     fn json<T: Serialize>(status: StatusCode, body: &T) -> Result<Self, ApiError> {
         let body = serde_json::to_string(body).map_err(|error| ApiError::internal(&error))?;
-        Ok(Self { status, body: Some(body) })
+        Ok(Self { status, body: Some(body), rings: Vec::new() })
     }
 }
 
@@ -113,7 +122,12 @@ impl Once {
             .await?;
         self.settle();
         Ok(match outcome {
-            Outcome::Fresh(reply) => reply.into_response(),
+            Outcome::Fresh(mut reply) => {
+                for ring in reply.rings.drain(..) {
+                    app.wakes.ring(ring);
+                }
+                reply.into_response()
+            }
             Outcome::Replayed(reply) => replayed(reply),
         })
     }
@@ -175,7 +189,7 @@ enum Outcome {
 
 fn stored_reply(status: i64, body: Option<String>) -> Reply {
     let status = u16::try_from(status).ok().and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(StatusCode::OK);
-    Reply { status, body }
+    Reply { status, body, rings: Vec::new() }
 }
 
 /// A kept answer on its way out, marked as such.
@@ -236,7 +250,7 @@ async fn keep(app: &App, caller: &Caller, once: Once, response: Response) -> Res
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| ApiError::internal(&error))?;
     let body = (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned());
-    let reply = Reply { status: parts.status, body };
+    let reply = Reply { status: parts.status, body, rings: Vec::new() };
     let (account, now) = (caller.account.clone(), app.now());
     let before = app
         .store

@@ -171,6 +171,30 @@ impl<T: ToSchema, const MAX: usize> ToSchema for List<T, MAX> {
     }
 }
 
+/// An http(s) URL of an attachment. It is only fetched through the guarded client, so where it points is no
+/// question here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaUrl(pub String);
+
+impl FromField for MediaUrl {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let text = Text::<1, 2048>::from_field(value)?.0;
+        match url::Url::parse(&text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(Self(text)),
+            _ => Err(Problem::value("must be an http or https URL")),
+        }
+    }
+}
+
+impl PartialSchema for MediaUrl {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+        text.max_length(Some(2048)).format(Some(schema::SchemaFormat::Custom("uri".to_owned()))).into()
+    }
+}
+
+impl ToSchema for MediaUrl {}
+
 /// An id in a request body. One of the wrong shape is no field error: what it names is absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ref<I>(Option<I>);

@@ -1,0 +1,129 @@
+//! Walk 2, up to the commit: a text or a receipt from a carrier is kept with everything it causes in one
+//! transaction. Only then may the carrier be told that we have it.
+
+use async_trait::async_trait;
+use offhook_carriers::{Inbound, InboundMessage, InboundSink, NotKept, Receipt};
+use offhook_domain::ledger::{EntryKind, Posting};
+use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
+use offhook_domain::number::Number;
+use offhook_domain::usage::UsageDelta;
+use offhook_domain::{AgentId, ConversationId, Id, MessageId, segments};
+use offhook_store::message_flow::Touch;
+use offhook_store::{StoreError, Tx};
+
+use super::announce::{self, Received};
+use super::{App, Ring, record_outcome};
+
+#[async_trait]
+impl InboundSink for App {
+    async fn receive(&self, inbound: Vec<Inbound>) -> Result<(), NotKept> {
+        receive(self, inbound).await.map_err(|error| NotKept(error.to_string()))
+    }
+}
+
+/// Keeps what carriers brought, all of it in one transaction.
+///
+/// # Errors
+/// [`StoreError`]: nothing is kept; the carrier must bring it again.
+pub async fn receive(app: &App, inbound: Vec<Inbound>) -> Result<(), StoreError> {
+    let doors = app.clone();
+    let mut messages = Vec::new();
+    let mut receipts = Vec::new();
+    for one in inbound {
+        match one {
+            Inbound::Message(message) => messages.push(message),
+            Inbound::Receipt(receipt) => receipts.push(receipt),
+        }
+    }
+    // In one order for every transaction, so that two of them can't wait for each other (PostgreSQL).
+    messages.sort_by(|a, b| (&a.to, &a.from).cmp(&(&b.to, &b.from)));
+    receipts.sort_by(|a: &Receipt, b: &Receipt| a.carrier_message_id.cmp(&b.carrier_message_id));
+    let rings = app
+        .store
+        .write::<_, StoreError>(async move |tx| {
+            let mut rings = record_outcome::apply_receipts(&doors, tx, &receipts).await?;
+            for message in &messages {
+                rings.extend(keep_message(&doors, tx, message).await?);
+            }
+            Ok(rings)
+        })
+        .await?;
+    for ring in rings {
+        app.wakes.ring(ring);
+    }
+    Ok(())
+}
+
+/// Keeps one text. One that was brought before changes nothing; one for a number nobody holds is dropped.
+async fn keep_message(app: &App, tx: &mut Tx, inbound: &InboundMessage) -> Result<Option<Ring>, StoreError> {
+    if tx.was_received(inbound.carrier, &inbound.carrier_message_id).await? {
+        return Ok(None);
+    }
+    let Some(number) = tx.holder_of(&inbound.to).await? else {
+        tracing::warn!(carrier = inbound.carrier, "a text for a number that nobody holds was dropped");
+        return Ok(None);
+    };
+    let message = write_message(app, tx, inbound, &number).await?;
+    metrics::counter!(
+        crate::telemetry::names::MESSAGES, "direction" => "inbound", "channel" => message.message.channel.as_str()
+    )
+    .increment(1);
+    let webhook = announce::message_received(app, tx, &message).await?;
+    Ok(webhook.map(|id| Ring::Deliver(id.to_string())))
+}
+
+async fn write_message(
+    app: &App,
+    tx: &mut Tx,
+    inbound: &InboundMessage,
+    number: &Number,
+) -> Result<Received, StoreError> {
+    let now = app.now();
+    let channel = Channel::for_media(&inbound.media_urls);
+    let count = segments::count(&inbound.body).count;
+    let price = app.prices().sms_segment.times(count);
+    let mut scope = tx.of(&number.account_id);
+    let touched = scope
+        .touch_conversation(&Touch {
+            fresh_id: &ConversationId::generate(now),
+            number_id: &number.id,
+            phone_number: number.phone_number.as_str(),
+            participant: &inbound.from,
+            agent_id: number.agent_id.as_ref(),
+            channel,
+            body: &inbound.body,
+            at: now,
+        })
+        .await?;
+    let message = Message {
+        id: MessageId::generate(now),
+        account_id: number.account_id.clone(),
+        number_id: number.id.clone(),
+        conversation_id: touched.id.clone(),
+        direction: Direction::Inbound,
+        channel,
+        status: MessageStatus::Received,
+        from: inbound.from.clone(),
+        to: inbound.to.to_string(),
+        body: inbound.body.clone(),
+        media_urls: inbound.media_urls.clone(),
+        segments: count,
+        failure: None,
+        carrier: inbound.carrier.to_owned(),
+        carrier_message_id: Some(inbound.carrier_message_id.clone()),
+        at: now,
+        delivered_at: None,
+    };
+    scope.insert_message(&message, price).await?;
+    let charge = Posting { kind: EntryKind::MessageIn, amount: price, reference: message.id.to_string(), at: now };
+    scope.post(&charge).await?;
+    let delta = UsageDelta { messages_in: 1, segments: i64::from(count), ..UsageDelta::default() };
+    let agent_key = number.agent_id.as_ref().map_or("", AgentId::as_str);
+    scope.count_usage(now, Some(&number.id), agent_key, touched.id.as_str(), delta).await?;
+    Ok(Received {
+        message,
+        agent_id: number.agent_id.clone(),
+        number_external_id: number.external_id.clone(),
+        metadata: touched.metadata,
+    })
+}

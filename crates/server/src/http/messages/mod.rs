@@ -1,0 +1,3 @@
+//! `/v1/messages`: what an agent says.
+
+pub mod send;

@@ -1,0 +1,194 @@
+//! `POST /v1/messages`
+
+use axum::extract::State;
+use axum::response::Response;
+use offhook_domain::message::{Channel, MessageStatus};
+use offhook_domain::{AgentId, ConversationId, Destination, E164, MessageId, NumberId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::send_message::{self, Accepted, Order, SendRefused, Sender};
+use crate::app::{App, Ring};
+use crate::http::auth::Caller;
+use crate::http::error::{ApiError, ErrorEnvelope};
+use crate::http::extract::{Body, Named};
+use crate::http::fields::{Casing, Fields, FromField, Input, Problem};
+use crate::http::once::{Once, Reply};
+use crate::http::values::{List, MediaUrl, Ref, Text};
+
+/// A message to send. Text or media is required, and one of `agent_id`, `number_id` and `from_number`.
+#[derive(Debug, ToSchema)]
+pub struct SendMessage {
+    /// The agent that speaks; its first number is the sender where no other is named.
+    #[schema(value_type = Option<String>)]
+    agent_id: Option<Ref<AgentId>>,
+    /// A phone number in any usual format, or a short code.
+    #[schema(value_type = Option<String>, example = "+14155550123")]
+    to_number: Option<Destination>,
+    /// Two or more receivers start a group, where the number's carrier has groups.
+    #[schema(value_type = Option<Vec<String>>)]
+    recipients: Option<List<Destination, 32>>,
+    /// At most 1600 characters: what carriers take as one concatenated message.
+    body: Option<Text<0, 1600>>,
+    /// The old way to give one attachment.
+    media_url: Option<MediaUrl>,
+    #[schema(value_type = Option<Vec<MediaUrl>>, max_items = 10)]
+    media_urls: Option<List<MediaUrl, 10>>,
+    #[schema(value_type = Option<String>)]
+    number_id: Option<Ref<NumberId>>,
+    #[schema(value_type = Option<String>)]
+    from_number: Option<E164>,
+    /// An iMessage effect; without meaning on SMS.
+    send_style: Option<Text<0, 100>>,
+    /// Without meaning on SMS.
+    reply_to_message_id: Option<Text<0, 100>>,
+}
+
+impl FromField for Destination {
+    fn from_field(value: &serde_json::Value) -> Result<Self, Problem> {
+        let text = value.as_str().ok_or_else(|| Problem::wrong_type("a string"))?;
+        Self::parse(text).map_err(|e| Problem::value(e.to_string()))
+    }
+}
+
+impl Input for SendMessage {
+    const CASING: Casing = Casing::Snake;
+
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let input = Self {
+            agent_id: fields.optional("agent_id"),
+            to_number: fields.optional("to_number"),
+            recipients: fields.optional("recipients"),
+            body: fields.optional("body"),
+            media_url: fields.optional("media_url"),
+            media_urls: fields.optional("media_urls"),
+            number_id: fields.optional("number_id"),
+            from_number: fields.optional("from_number"),
+            send_style: fields.optional("send_style"),
+            reply_to_message_id: fields.optional("reply_to_message_id"),
+        };
+        let missing = |message: &str| Problem { rule: "missing", message: message.to_owned() };
+        if !["to_number", "recipients"].iter().any(|name| fields.has(name)) {
+            fields.complain("to_number", missing("is required"));
+        }
+        if input.recipients.as_ref().is_some_and(|list| list.0.len() < 2) {
+            fields.complain("recipients", Problem::value("must name at least two receivers; for one use to_number"));
+        }
+        if !["agent_id", "number_id", "from_number"].iter().any(|name| fields.has(name)) {
+            fields.complain("agent_id", missing("is required unless number_id or from_number is given"));
+        }
+        let has_text = input.body.as_ref().is_some_and(|body| !body.0.is_empty());
+        let has_media = ["media_url", "media_urls"].iter().any(|name| fields.has(name));
+        if !has_text && !has_media && !(fields.has("body") && input.body.is_none()) {
+            fields.complain("body", missing("is required where there is no media"));
+        }
+        Some(input)
+    }
+}
+
+/// The message as accepted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SentMessage {
+    #[schema(value_type = String)]
+    id: MessageId,
+    #[schema(value_type = String)]
+    status: MessageStatus,
+    #[schema(value_type = String)]
+    channel: Channel,
+    from_number: String,
+    to_number: String,
+    #[schema(value_type = String)]
+    conversation_id: ConversationId,
+    media_urls: Vec<String>,
+    reply_to_message_id: Option<String>,
+    reply_parent_unresolved: bool,
+}
+
+/// Accepts a message for sending. The answer says `queued`; what becomes of it shows in the conversation.
+#[utoipa::path(
+    post,
+    path = "/v1/messages",
+    operation_id = "sendMessage",
+    tag = "Messages",
+    request_body = SendMessage,
+    responses(
+        (status = 200, body = SentMessage),
+        (status = 400, body = ErrorEnvelope, description = "The agent has no number, the number is released, the destination can't be reached"),
+        (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
+        (status = 402, body = ErrorEnvelope, description = "The balance does not cover it"),
+        (status = 404, body = ErrorEnvelope, description = "No such agent, number or group"),
+        (status = 422, body = ErrorEnvelope, description = "A field is malformed"),
+    )
+)]
+pub async fn handle(
+    State(app): State<App>,
+    caller: Caller,
+    once: Once,
+    Body(input): Body<SendMessage>,
+) -> Result<Response, ApiError> {
+    let reply_to = input.reply_to_message_id.as_ref().map(|t| t.0.clone());
+    let order = order(input)?;
+    let (account, doors) = (caller.account.clone(), app.clone());
+    once.write(&app, &caller, async move |tx| {
+        let accepted = send_message::accept(tx, &account, &order, doors.prices(), doors.now()).await?;
+        let line = accepted.message.number_id.to_string();
+        Ok(Reply::ok(&show(accepted, reply_to.clone()))?.ringing(Ring::Send(line)))
+    })
+    .await
+}
+
+fn order(input: SendMessage) -> Result<Order, ApiError> {
+    let to = match (input.to_number, input.recipients) {
+        (Some(to), None) => to,
+        _ => {
+            let message = "the number's carrier has no group messages: send to each receiver, with to_number";
+            return Err(ApiError::refused_field("recipients", message));
+        }
+    };
+    let agent = input.agent_id.map(|agent| agent.id().cloned().ok_or_else(AgentId::missing)).transpose()?;
+    let sender = match (input.number_id, input.from_number) {
+        (Some(number), _) => Sender::Number(number.id().cloned().ok_or_else(NumberId::missing)?),
+        (None, Some(phone)) => Sender::Digits(phone),
+        (None, None) => Sender::FirstOfAgent,
+    };
+    let mut media_urls: Vec<String> =
+        input.media_urls.map(|list| list.0).unwrap_or_default().into_iter().map(|m| m.0).collect();
+    if let Some(old) = input.media_url.filter(|old| !media_urls.contains(&old.0)) {
+        media_urls.insert(0, old.0);
+    }
+    Ok(Order { agent, sender, to, body: input.body.map(|b| b.0).unwrap_or_default(), media_urls })
+}
+
+fn show(accepted: Accepted, reply_to: Option<String>) -> SentMessage {
+    SentMessage {
+        id: accepted.message.id,
+        status: accepted.message.status,
+        channel: accepted.message.channel,
+        from_number: accepted.from,
+        to_number: accepted.to,
+        conversation_id: accepted.conversation_id,
+        media_urls: accepted.message.media_urls,
+        // Replies are a thing of other channels: on SMS the parent is named and goes unresolved.
+        reply_parent_unresolved: reply_to.is_some(),
+        reply_to_message_id: reply_to,
+    }
+}
+
+impl From<SendRefused> for ApiError {
+    fn from(refused: SendRefused) -> Self {
+        match &refused {
+            SendRefused::NoSuchAgent => AgentId::missing(),
+            SendRefused::NoSuchNumber => NumberId::missing(),
+            SendRefused::NoSuchGroup(_) => Self::not_found("GROUP_NOT_FOUND", "group"),
+            SendRefused::ToItself | SendRefused::EmailUnreachable => {
+                Self::refused_field("to_number", refused.to_string())
+            }
+            SendRefused::AgentHasNoNumber | SendRefused::MessagingOff => {
+                Self::refused_field("agent_id", refused.to_string())
+            }
+            SendRefused::NumberOfAnotherAgent | SendRefused::NumberReleased => Self::refused(refused.to_string()),
+            SendRefused::InsufficientBalance { .. } => Self::insufficient_balance(refused.to_string()),
+            SendRefused::Store(error) => Self::internal(error),
+        }
+    }
+}
