@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use offhook_domain::message::{Failure, ReceiptStatus, SendOutcome};
 use offhook_domain::{Country, E164, MessageId, PurchaseId, Timestamp};
 
-pub use sandbox::{AirPayload, HandsetMessage, Sale, SandboxCarrier, SandboxWorld, WorldError};
+pub use sandbox::{AirPayload, HandsetMessage, NAME as SANDBOX, Sale, SandboxCarrier, SandboxWorld, WorldError};
 
 /// A way to the telephone network.
 #[async_trait]

@@ -6,12 +6,16 @@
 )]
 
 pub mod app;
+pub mod cli;
 pub mod config;
+pub mod control;
 pub mod docs_site;
 pub mod guarded_http;
 pub mod http;
 pub mod jobs;
 pub mod lifecycle;
 pub mod secret_key;
+pub mod serve;
+pub mod startup;
 pub mod telemetry;
 pub mod webhook_signature;

@@ -1,3 +1,7 @@
 //! The `offhook` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    offhook_server::cli::main()
+}

@@ -10,6 +10,7 @@ statements! {
     INSERT_ACCOUNT = "INSERT INTO accounts (id, name, created_at) VALUES ($1, $2, $3)";
     INSERT_BOOK = "INSERT INTO books (account_id, book) VALUES ($1, $2)";
     FIRST_ACCOUNT = "SELECT id FROM accounts ORDER BY id LIMIT 1";
+    HAS_ACCOUNT = "SELECT id FROM accounts WHERE id = $1";
     INSERT_KEY = "INSERT INTO api_keys (id, account_id, hash, hint, name, created_at) VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT DO NOTHING";
     KEY_BY_HASH = "SELECT id, account_id FROM api_keys WHERE hash = $1 AND revoked_at IS NULL";
@@ -59,6 +60,14 @@ impl Tx {
     /// [`StoreError`].
     pub async fn first_account(&mut self) -> Result<Option<AccountId>, StoreError> {
         self.row(FIRST_ACCOUNT, []).await?.map(|mut row| row.take()).transpose()
+    }
+
+    /// Whether there is such an account.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_account(&mut self, id: &AccountId) -> Result<bool, StoreError> {
+        Ok(self.row(HAS_ACCOUNT, params![id]).await?.is_some())
     }
 
     /// Who may use the key with this hash. `None` when there is none or it is revoked.

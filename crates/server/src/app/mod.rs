@@ -1,6 +1,7 @@
 //! What every door and every worker shares, and the operations that have several doors.
 
 pub mod announce;
+pub mod api_keys;
 mod carriers;
 pub mod receive_message;
 pub mod record_outcome;

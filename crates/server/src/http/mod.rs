@@ -5,38 +5,80 @@ pub mod auth;
 mod error;
 mod extract;
 mod fields;
+mod limits;
 mod messages;
 mod once;
+mod ops;
 mod page;
 mod request_id;
+mod sandbox;
 mod values;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::docs_site;
 use error::ApiError;
 
 /// All routes behind their layers, and the document that describes them.
 pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
-    let with_key = OpenApiRouter::new()
+    let (router, document) = routes(&app).split_for_parts();
+    let text: Arc<str> = document.to_json().unwrap_or_default().into();
+    let router = router
+        .route("/metrics", get(ops::metrics))
+        .with_state(app.clone())
+        .merge(Router::new().route("/openapi.json", get(ops::openapi)).with_state(text))
+        .merge(docs_site::router())
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(from_fn_with_state(app, limits::apply))
+        .layer(from_fn(request_id::assign));
+    (router, document)
+}
+
+/// The document alone, as `offhook openapi` prints it.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(sandbox_routes())
+        .merge(with_key())
+        .merge(open_routes())
+        .into_openapi()
+}
+
+fn routes(app: &App) -> OpenApiRouter<App> {
+    let with_key = with_key()
+        .layer(from_fn_with_state(app.clone(), once::remember))
+        .layer(from_fn_with_state(app.clone(), auth::require_key));
+    let all = OpenApiRouter::with_openapi(Document::openapi()).merge(open_routes()).merge(with_key);
+    if app.config.mode.sandbox { all.merge(sandbox_routes()) } else { all }
+}
+
+/// What needs no key.
+fn open_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(ops::health)).routes(routes!(ops::ready))
+}
+
+/// The phones of the sandbox network.
+fn sandbox_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(sandbox::text::handle)).routes(routes!(sandbox::inbox::handle))
+}
+
+/// What an account asks with its key.
+fn with_key() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(agents::list::handle, agents::create::handle))
         .routes(routes!(agents::get::handle))
         .routes(routes!(messages::send::handle))
-        .layer(from_fn_with_state(app.clone(), once::remember))
-        .layer(from_fn_with_state(app.clone(), auth::require_key));
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi()).merge(with_key).split_for_parts();
-    let router = router
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .layer(from_fn(request_id::assign))
-        .with_state(app);
-    (router, document)
 }
 
 async fn no_route(uri: Uri) -> ApiError {

@@ -1,5 +1,7 @@
 //! The workers: what happens after the commit.
 
+pub mod housekeeping;
 pub mod lines;
 mod persist;
+pub mod sandbox_air;
 pub mod send_messages;

@@ -1,0 +1,93 @@
+//! `offhook keys`: on the database itself, or through the running server where that has the file.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use offhook_domain::{AccountId, ApiKeyId, Id, SystemClock};
+use offhook_store::OpenSqliteError;
+
+use super::{Failure, print};
+use crate::app::api_keys::{self, KeyCommand, KeyReport};
+use crate::config::{Config, Purpose};
+use crate::control;
+use crate::startup::{self, StartupError};
+
+#[derive(Debug, Args)]
+pub struct Keys {
+    #[command(subcommand)]
+    action: Action,
+    /// The account; the first one where none is named.
+    #[arg(long, global = true, value_parser = parse_id::<AccountId>)]
+    account: Option<AccountId>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Makes a key and shows it this once.
+    Create {
+        /// What it is for.
+        #[arg(long, default_value = "made on the command line")]
+        name: String,
+        /// A live key, `sk_live_…`; without this the mode of the installation decides.
+        #[arg(long)]
+        live: bool,
+    },
+    /// Lists keys, revoked ones too.
+    List,
+    /// Stops a key from working. Other nodes notice within a second.
+    Revoke {
+        #[arg(value_parser = parse_id::<ApiKeyId>)]
+        id: ApiKeyId,
+    },
+}
+
+fn parse_id<I: Id>(text: &str) -> Result<I, String> {
+    I::parse(text).map_err(|error| error.to_string())
+}
+
+impl Keys {
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        let config = Config::from_process(Purpose::AsConfigured)?;
+        let account = self.account;
+        let command = match self.action {
+            Action::Create { name, live } => KeyCommand::Create { name, account, sandbox: !live && !is_live(&config) },
+            Action::List => KeyCommand::List { account },
+            Action::Revoke { id } => KeyCommand::Revoke { id, account },
+        };
+        let report = match startup::open_store(&config).await {
+            Ok(store) => api_keys::run(&store, &SystemClock::default(), command).await,
+            Err(StartupError::Sqlite(OpenSqliteError::InUse { .. })) => {
+                control::ask(&config.storage.data_dir, &command).await.map_err(|error| {
+                    format!("the server that has the database does not answer on its control socket: {error}")
+                })?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(show(report))
+    }
+}
+
+/// `offhook dev` runs in sandbox mode whatever is configured, so only an explicit live set-up makes live keys.
+fn is_live(config: &Config) -> bool {
+    !config.mode.sandbox && std::env::var_os("OFFHOOK_CONFIG").is_some()
+}
+
+fn show(report: KeyReport) -> ExitCode {
+    match report {
+        KeyReport::Created { id, account, secret } => {
+            print(&format!("{secret}\n\nKey {id} of account {account}. It is shown this once; only its hash is kept."));
+        }
+        KeyReport::Listed { keys } => {
+            for key in keys {
+                let state = key.revoked_at.map_or_else(|| "active".to_owned(), |at| format!("revoked {at}"));
+                print(&format!("{}  {}  {}  {state}  {}", key.id, key.hint, key.created_at, key.name));
+            }
+        }
+        KeyReport::Revoked { id } => print(&format!("{id} is revoked.")),
+        KeyReport::Failed { reason } => {
+            eprintln!("offhook: {reason}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,109 @@
+//! The command line: `offhook serve | dev | phone | keys | migrate | openapi`.
+
+mod dev;
+mod keys;
+mod phone;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Purpose};
+use crate::lifecycle::Lifecycle;
+use crate::{app, http, serve, startup, telemetry};
+
+/// A phone platform for AI agents that you run yourself.
+#[derive(Debug, Parser)]
+#[command(name = "offhook", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server as configured.
+    Serve,
+    /// Runs the server in sandbox mode and shows how to begin.
+    Dev,
+    /// A phone of the sandbox network: text a number, read what came.
+    Phone(phone::Phone),
+    /// Makes, lists and revokes API keys.
+    Keys(keys::Keys),
+    /// Brings the database's schema up to date, and ends.
+    Migrate,
+    /// Prints the OpenAPI document.
+    Openapi,
+    /// Prints the configuration's manual: every key with its default.
+    Config,
+}
+
+/// What a command may end with. Each is shown as it stands.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&error.into()),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(code) => code,
+        Err(failure) => report(&failure),
+    }
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    eprintln!("offhook: {failure}");
+    ExitCode::FAILURE
+}
+
+async fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve => run_server(Purpose::AsConfigured).await,
+        Command::Dev => run_server(Purpose::Dev).await,
+        Command::Phone(phone) => phone.run().await,
+        Command::Keys(keys) => keys.run().await,
+        Command::Migrate => {
+            startup::open_store(&Config::from_process(Purpose::AsConfigured)?).await?;
+            print("The database is up to date.");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Openapi => {
+            print(&http::document().to_pretty_json()?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config => {
+            print(crate::config::MANUAL);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn run_server(purpose: Purpose) -> Result<ExitCode, Failure> {
+    let config = Config::from_process(purpose)?;
+    let telemetry = telemetry::start(&config.logs, &config.telemetry)?;
+    let life = Lifecycle::new(config.server.drain);
+    let address = config.server.listen;
+    let app = startup::open(config).await?;
+    // Bound before anything is bought or sold: a taken port must not cost a first start.
+    let listener = serve::bind(address).await.map_err(|error| format!("can't listen on {address}: {error}"))?;
+    let bound = listener.local_addr()?;
+    let started = app::bootstrap::run(&app).await?;
+    serve::start_workers(&app, &life);
+    tracing::info!(%bound, "listening");
+    if purpose == Purpose::Dev {
+        dev::greet(&app.config.public_url(bound), &started);
+    }
+    let stopped = serve::run(app, listener, life).await;
+    telemetry.shut_down().await;
+    Ok(stopped.exit_code())
+}
+
+/// The command line's own voice; logs go to standard error.
+#[expect(clippy::print_stdout, reason = "this is what a command is run for")]
+fn print(text: &str) {
+    println!("{text}");
+}

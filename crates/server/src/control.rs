@@ -1,0 +1,86 @@
+//! The operator's door on this machine: `offhook keys …` while the server has the SQLite file.
+//!
+//! A Unix socket in the data folder, for its owner only. One JSON line in, one JSON line out. Never on the
+//! network.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::app::App;
+use crate::app::api_keys::{self, KeyCommand, KeyReport};
+use crate::lifecycle::Lifecycle;
+
+const LONGEST_LINE: u64 = 64 * 1024;
+
+/// Where the socket of an installation is.
+#[must_use]
+pub fn socket_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("offhook.sock")
+}
+
+/// Opens the door. Without it the server still runs, and says so.
+pub fn start(app: &App, life: &Lifecycle) {
+    let path = socket_path(&app.config.storage.data_dir);
+    match listen(&path) {
+        Ok(listener) => {
+            let (app, stop) = (app.clone(), life.stop_token());
+            life.spawn_worker("control", async move {
+                while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+                    if let Ok((stream, _)) = accepted
+                        && let Err(error) = answer(&app, stream).await
+                    {
+                        tracing::warn!(%error, "a control command could not be answered");
+                    }
+                }
+                drop(std::fs::remove_file(&path));
+                Ok::<(), String>(())
+            });
+        }
+        Err(error) => tracing::warn!(%error, path = %path.display(), "no control socket: offhook keys needs it"),
+    }
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    // Whoever left it is gone: the data folder is locked.
+    drop(std::fs::remove_file(path));
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn answer(app: &App, mut stream: UnixStream) -> io::Result<()> {
+    let (reading, mut writing) = stream.split();
+    let mut line = String::new();
+    BufReader::new(reading.take(LONGEST_LINE)).read_line(&mut line).await?;
+    let report = match serde_json::from_str::<KeyCommand>(&line) {
+        Ok(command) => {
+            let report = api_keys::run(&app.store, &*app.clock, command).await;
+            // A key revoked here stops working here at once.
+            app.keys.invalidate_all();
+            report
+        }
+        Err(error) => KeyReport::Failed { reason: format!("unreadable command: {error}") },
+    };
+    let mut text = serde_json::to_string(&report).map_err(io::Error::other)?;
+    text.push('\n');
+    writing.write_all(text.as_bytes()).await
+}
+
+/// Sends a command to the running server.
+///
+/// # Errors
+/// No server listens there, or it went away.
+pub async fn ask(data_dir: &Path, command: &KeyCommand) -> io::Result<KeyReport> {
+    let mut stream = UnixStream::connect(socket_path(data_dir)).await?;
+    let (reading, mut writing) = stream.split();
+    let mut text = serde_json::to_string(command).map_err(io::Error::other)?;
+    text.push('\n');
+    writing.write_all(text.as_bytes()).await?;
+    let mut line = String::new();
+    BufReader::new(reading.take(LONGEST_LINE)).read_line(&mut line).await?;
+    serde_json::from_str(&line).map_err(io::Error::other)
+}

@@ -1,0 +1,44 @@
+//! What holds for every request: a time-out, a count, a stop-watch, and no panic that reaches the client.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+
+use super::error::ApiError;
+use crate::app::App;
+use crate::telemetry::names;
+
+/// Runs the rest of the request within its limits.
+pub async fn apply(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    // The route's pattern, never the path: ids must not become labels.
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |p| p.as_str().to_owned());
+    let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let response = match tokio::time::timeout(app.config.server.request_timeout, answering).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => ApiError::internal(&"a handler panicked").into_response(),
+        Err(_) => timed_out(&method),
+    };
+    let labels =
+        [("route", route), ("method", method.as_str().to_owned()), ("status", response.status().as_u16().to_string())];
+    metrics::counter!(names::HTTP_REQUESTS, &labels).increment(1);
+    metrics::histogram!(names::HTTP_REQUEST_SECONDS, &labels).record(started.elapsed().as_secs_f64());
+    response
+}
+
+/// A 5xx may only say that nothing happened. After a change that is not known, so a change gets a 409: the
+/// client looks before it tries again, or repeats it under its `Idempotency-Key`.
+fn timed_out(method: &Method) -> Response {
+    let message = "the request took too long";
+    if method.is_safe() {
+        return ApiError::plain(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", message).into_response();
+    }
+    let message = "the request took too long; whether it took effect is not known: look before you repeat it, or repeat it with its Idempotency-Key";
+    ApiError::conflict("CONFLICT", message).into_response()
+}

@@ -1,0 +1,54 @@
+//! What is done now and then: receipts that crossed with their answers, outcomes past their time, gauges.
+
+use std::time::Duration;
+
+use offhook_store::{StoreError, Tx};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, record_outcome};
+use crate::telemetry::names;
+
+const EVERY: Duration = Duration::from_secs(2);
+/// Pruning is done every so many rounds.
+const PRUNE_ROUNDS: u32 = 300;
+/// How long a receipt waits for a send that nobody knows.
+const RECEIPT_KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// Does its rounds until asked to stop. Safe on every node at once: each step is one transaction that finds its
+/// own work.
+///
+/// # Errors
+/// Never: a round that fails is logged and done again.
+pub async fn run(app: App, stop: CancellationToken) -> Result<(), String> {
+    let mut round = 0u32;
+    while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        if let Err(error) = do_round(&app, round.is_multiple_of(PRUNE_ROUNDS)).await {
+            tracing::warn!(%error, "a round of housekeeping failed");
+        }
+        round = round.wrapping_add(1);
+    }
+    Ok(())
+}
+
+async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
+    record_outcome::apply_belated(app).await?;
+    show_send_queue(app).await?;
+    if prune {
+        let now = app.now();
+        app.store
+            .write::<_, StoreError>(async move |tx: &mut Tx| {
+                tx.prune_idempotency(now).await?;
+                tx.prune_early_receipts(now.minus(RECEIPT_KEPT)).await
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+async fn show_send_queue(app: &App) -> Result<(), StoreError> {
+    let (depth, oldest) = app.store.read::<_, StoreError>(async |tx: &mut Tx| tx.send_queue_depth().await).await?;
+    let age = oldest.map_or(Duration::ZERO, |at| app.now().since(at));
+    metrics::gauge!(names::QUEUE_DEPTH, "queue" => "send").set(depth as f64);
+    metrics::gauge!(names::QUEUE_OLDEST_AGE_SECONDS, "queue" => "send").set(age.as_secs_f64());
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Brings to the platform what is due in the sandbox's air: texts for its numbers, and receipts.
+//!
+//! Like a real carrier it brings a thing again until it is acknowledged: a thing leaves the air only after the
+//! platform has committed it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use offhook_carriers::{AirPayload, Inbound, InboundMessage, Receipt, SANDBOX};
+use offhook_domain::Timestamp;
+use offhook_store::sandbox_world::Airborne;
+use offhook_store::{StoreError, Tx};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::lines::{self, Hold, LineWork};
+use crate::app::{App, receive_message};
+
+/// The air is one line: its things come in the order they are due.
+const LINE: &str = "air";
+const PAGE: i64 = 256;
+const LINGER: Duration = Duration::from_secs(1);
+
+struct SandboxAir {
+    app: App,
+}
+
+/// Pumps the air until asked to stop.
+///
+/// # Errors
+/// A worker that panicked.
+pub async fn run(app: App, stop: CancellationToken) -> Result<(), String> {
+    let (ring, rung) = mpsc::unbounded_channel();
+    let air = app.wakes.air.clone();
+    let ringing = async move {
+        loop {
+            air.notified().await;
+            drop(ring.send(LINE.to_owned()));
+        }
+    };
+    tokio::select! {
+        done = lines::run(app.clone(), Arc::new(SandboxAir { app }), rung, stop) => done,
+        () = ringing => Ok(()),
+    }
+}
+
+impl LineWork for SandboxAir {
+    const KIND: &'static str = "sandbox";
+
+    async fn due(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        let next = self.app.store.read::<_, StoreError>(async |tx| tx.next_air_due().await).await?;
+        Ok(next.filter(|due| *due <= now).map(|_| LINE.to_owned()).into_iter().collect())
+    }
+
+    async fn work(&self, _line: &str, hold: &Hold) -> Result<(), StoreError> {
+        while hold.is_held() && !hold.stopping() {
+            if self.bring_page().await? {
+                continue;
+            }
+            let next = self.app.store.read::<_, StoreError>(async |tx| tx.next_air_due().await).await?;
+            let soon = next.map(|due| due.since(self.app.now())).filter(|wait| *wait <= LINGER);
+            if !hold.woken(Instant::now() + soon.unwrap_or(LINGER)).await && soon.is_none() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SandboxAir {
+    /// Whether there was anything to bring.
+    async fn bring_page(&self) -> Result<bool, StoreError> {
+        let now = self.app.now();
+        let due = self.app.store.read::<_, StoreError>(async move |tx| tx.air_due(now, PAGE).await).await?;
+        if due.is_empty() {
+            return Ok(false);
+        }
+        receive_message::receive(&self.app, due.iter().filter_map(inbound).collect()).await?;
+        let landed: Vec<String> = due.into_iter().map(|thing| thing.id).collect();
+        self.app
+            .store
+            .write(async move |tx: &mut Tx| {
+                for id in &landed {
+                    tx.land(id).await?;
+                }
+                Ok(())
+            })
+            .await
+            .map(|()| true)
+    }
+}
+
+fn inbound(thing: &Airborne) -> Option<Inbound> {
+    let payload = serde_json::from_str(&thing.payload)
+        .inspect_err(|error| tracing::error!(id = thing.id, %error, "an unreadable thing in the air is dropped"));
+    Some(match payload.ok()? {
+        AirPayload::Message { id, from, to, body, media_urls } => {
+            Inbound::Message(InboundMessage { carrier: SANDBOX, carrier_message_id: id, from, to, body, media_urls })
+        }
+        AirPayload::Receipt { carrier_message_id, message_id, status, failure } => Inbound::Receipt(Receipt {
+            carrier: SANDBOX,
+            carrier_message_id,
+            message_id: Some(message_id),
+            status,
+            failure,
+            at: thing.due_at,
+        }),
+    })
+}

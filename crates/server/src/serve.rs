@@ -1,0 +1,51 @@
+//! The life of a server process: workers and doors up, then a drain when it is asked to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::jobs::send_messages::SendMessages;
+use crate::jobs::{housekeeping, lines, sandbox_air};
+use crate::lifecycle::{Lifecycle, Stopped};
+use crate::{control, http, telemetry};
+
+/// Starts the workers of this node.
+pub fn start_workers(app: &App, life: &Lifecycle) {
+    let stop = life.stop_token();
+    if let Some(ears) = app.wakes.listen() {
+        let sends = Arc::new(SendMessages::new(app.clone()));
+        life.spawn_worker("send messages", lines::run(app.clone(), sends, ears.sends, stop.clone()));
+    }
+    life.spawn_worker("housekeeping", housekeeping::run(app.clone(), stop.clone()));
+    if app.config.mode.sandbox {
+        life.spawn_worker("sandbox air", sandbox_air::run(app.clone(), stop.clone()));
+    }
+    life.spawn_worker("metrics", async move {
+        telemetry::upkeep(stop).await;
+        Ok::<(), String>(())
+    });
+}
+
+/// Binds the API's address.
+///
+/// # Errors
+/// The address is taken or not ours.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Serves until asked to stop, and drains.
+pub async fn run(app: App, listener: TcpListener, life: Lifecycle) -> Stopped {
+    let stop = life.stop_token();
+    control::start(&app, &life);
+    let (router, _) = http::router(app);
+    // Small answers must not wait for more to send with them.
+    let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    life.spawn_worker("http", async move { serving.await });
+    life.run_until_stopped().await
+}
