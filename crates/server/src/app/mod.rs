@@ -1,6 +1,7 @@
 //! What every door and every worker shares, and the operations that have several doors.
 
 mod carriers;
+mod sandbox_world;
 mod secrets;
 mod wakes;
 
@@ -10,6 +11,7 @@ use offhook_domain::{Clock, Prices, Timestamp};
 use offhook_store::Store;
 
 pub use carriers::Carriers;
+pub use sandbox_world::StoredWorld;
 pub use secrets::{Sealer, hash_api_key, hex};
 pub use wakes::{Ears, Wakes};
 
