@@ -9,8 +9,7 @@ use offhook_domain::{Clock, SystemClock};
 use offhook_store::{OpenSqliteError, Store, StoreError, Tx};
 use secrecy::ExposeSecret;
 
-use crate::app::sandbox_world::StoredWorld;
-use crate::app::{App, Carriers, Parts, Sealer, Wakes, hex};
+use crate::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hex};
 use crate::config::{Config, Database};
 use crate::guarded_http::{ClientUnbuildable, EgressPolicy, GuardedClient};
 use crate::http::auth::key_cache;

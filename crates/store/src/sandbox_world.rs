@@ -3,7 +3,7 @@
 //! It belongs to no account: a real network would keep it elsewhere.
 
 use offhook_domain::message::Direction;
-use offhook_domain::{E164, Id, PurchaseId, Timestamp};
+use offhook_domain::{E164, PurchaseId, Timestamp};
 
 use crate::engine::{IntoValue, Row, Tx, Value, params, statements};
 use crate::error::StoreError;

@@ -4,6 +4,7 @@
 //! [`SandboxWorld`], so that a crash of ours is not a crash of the network. What falls due in the air is
 //! brought to the platform by whoever runs the world's pump.
 
+mod inventory;
 mod magic;
 mod send;
 mod world;
@@ -39,15 +40,25 @@ impl Carrier for SandboxCarrier {
         NAME
     }
 
-    async fn search(&self, _query: &NumberSearch) -> Result<Vec<AvailableNumber>, CarrierError> {
-        Err(CarrierError("the sandbox has no inventory yet".to_owned()))
+    async fn search(&self, query: &NumberSearch) -> Result<Vec<AvailableNumber>, CarrierError> {
+        inventory::search(&*self.world, query).await.map_err(|e| CarrierError(e.to_string()))
     }
 
     async fn buy(&self, order: &NumberOrder) -> Result<(), BuyError> {
-        let sale = Sale { phone_number: order.phone_number.clone(), reference: order.reference.clone() };
-        match self.world.sell(&sale).await {
-            Ok(true) => Ok(()),
+        let sale = inventory::sale_of(&order.phone_number);
+        match sale {
+            inventory::Sale::Plain | inventory::Sale::LostSold => {}
+            inventory::Sale::NotOurs => return Err(BuyError::Taken),
+            inventory::Sale::Fails => return Err(BuyError::NotBought("the sandbox fails this purchase".to_owned())),
+            inventory::Sale::LostUnsold => return Err(BuyError::Unknown("the sandbox lost its answer".to_owned())),
+        }
+        let sold = Sale { phone_number: order.phone_number.clone(), reference: order.reference.clone() };
+        match self.world.sell(&sold).await {
             Ok(false) => Err(BuyError::Taken),
+            Ok(true) if sale == inventory::Sale::LostSold => {
+                Err(BuyError::Unknown("the sandbox lost its answer".to_owned()))
+            }
+            Ok(true) => Ok(()),
             Err(error) => Err(BuyError::Unknown(error.to_string())),
         }
     }

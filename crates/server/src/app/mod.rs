@@ -2,9 +2,11 @@
 
 pub mod announce;
 pub mod api_keys;
+pub mod bootstrap;
 mod carriers;
 pub mod receive_message;
 pub mod record_outcome;
+mod sandbox_world;
 mod secrets;
 pub mod send_message;
 mod wakes;
@@ -15,6 +17,7 @@ use offhook_domain::{Clock, Prices, Timestamp};
 use offhook_store::Store;
 
 pub use carriers::Carriers;
+pub use sandbox_world::StoredWorld;
 pub use secrets::{Sealer, hash_api_key, hex};
 pub use wakes::{Ears, Ring, Wakes};
 

@@ -1,7 +1,7 @@
 //! Tells this node's workers that a commit left work for them. A wake that is lost costs a moment, never the
 //! work: every worker also looks for itself.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, mpsc};
 
@@ -23,7 +23,7 @@ pub struct Wakes {
     sends: mpsc::UnboundedSender<String>,
     deliveries: mpsc::UnboundedSender<String>,
     /// Something is in the sandbox's air.
-    pub air: Notify,
+    pub air: Arc<Notify>,
     /// A purchase, a release or a renewal wants looking after.
     pub numbers: Notify,
     ears: Mutex<Option<Ears>>,
@@ -40,7 +40,7 @@ impl Default for Wakes {
         let (sends, heard_sends) = mpsc::unbounded_channel();
         let (deliveries, heard_deliveries) = mpsc::unbounded_channel();
         let ears = Ears { sends: heard_sends, deliveries: heard_deliveries };
-        Self { sends, deliveries, air: Notify::new(), numbers: Notify::new(), ears: Mutex::new(Some(ears)) }
+        Self { sends, deliveries, air: Arc::default(), numbers: Notify::new(), ears: Mutex::new(Some(ears)) }
     }
 }
 

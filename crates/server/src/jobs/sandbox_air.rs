@@ -77,16 +77,7 @@ impl SandboxAir {
         }
         receive_message::receive(&self.app, due.iter().filter_map(inbound).collect()).await?;
         let landed: Vec<String> = due.into_iter().map(|thing| thing.id).collect();
-        self.app
-            .store
-            .write(async move |tx: &mut Tx| {
-                for id in &landed {
-                    tx.land(id).await?;
-                }
-                Ok(())
-            })
-            .await
-            .map(|()| true)
+        self.app.store.write(async move |tx: &mut Tx| tx.land(&landed).await).await.map(|()| true)
     }
 }
 
