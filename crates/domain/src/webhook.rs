@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ids::{AccountId, AgentId, WebhookId};
+use crate::ids::{AccountId, AgentId, DeliveryId, WebhookId};
 use crate::time::Timestamp;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,11 @@ impl WebhookStatus {
             Self::Active => "active",
             Self::Disabled => "disabled",
         }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Disabled].into_iter().find(|status| status.as_str() == text)
     }
 }
 
@@ -92,6 +97,41 @@ impl DeliveryStatus {
             Self::Success => "success",
             Self::Failed => "failed",
         }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Pending, Self::Success, Self::Failed].into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// One event's way to one endpoint, as the log keeps it.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub id: DeliveryId,
+    pub webhook_id: WebhookId,
+    pub event_type: EventType,
+    pub channel: String,
+    pub message_id: Option<String>,
+    pub status: DeliveryStatus,
+    pub at: Timestamp,
+    /// When the next attempt may be made, while it is pending.
+    pub due_at: Timestamp,
+    pub attempts: u32,
+    /// What the last attempt got: a status and the first bytes of the answer, or why there was none.
+    pub http_status: Option<i64>,
+    pub error: Option<String>,
+    pub response_body: Option<String>,
+    pub response_ms: Option<i64>,
+    pub last_attempt_at: Option<Timestamp>,
+    pub delivered_at: Option<Timestamp>,
+}
+
+impl Delivery {
+    /// When a failed delivery will be tried again.
+    #[must_use]
+    pub fn next_retry_at(&self) -> Option<Timestamp> {
+        (self.status == DeliveryStatus::Pending && self.attempts > 0).then_some(self.due_at)
     }
 }
 

@@ -257,6 +257,8 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_by_account ON deliveries (account_id, at, agent_key, status, event_type);
 CREATE INDEX deliveries_by_agent ON deliveries (account_id, agent_key, at);
 CREATE INDEX deliveries_pending ON deliveries (webhook_id, due_at, at) WHERE status = 'pending';
+-- A lane is held as a whole when its first event fails.
+CREATE INDEX deliveries_pending_by_lane ON deliveries (webhook_id, lane, due_at) WHERE status = 'pending';
 
 -- Who works on what. `epoch` grows with every change of hands, so that the former holder's writes can be told.
 CREATE TABLE leases (

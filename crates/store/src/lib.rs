@@ -4,6 +4,8 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod deliveries;
+pub mod delivery_work;
 pub mod engine;
 mod error;
 pub mod idempotency;
@@ -16,6 +18,7 @@ pub mod sandbox_world;
 mod scope;
 pub mod send_jobs;
 pub mod usage;
+pub mod webhooks;
 
 pub use engine::{Engine, OpenSqliteError, Sql, Store, Tx};
 pub use error::StoreError;
@@ -28,6 +31,8 @@ pub fn every_statement() -> Vec<Sql> {
     [
         accounts::STATEMENTS,
         agents::STATEMENTS,
+        deliveries::STATEMENTS,
+        delivery_work::STATEMENTS,
         idempotency::STATEMENTS,
         leases::STATEMENTS,
         ledger::STATEMENTS,
@@ -36,6 +41,7 @@ pub fn every_statement() -> Vec<Sql> {
         sandbox_world::STATEMENTS,
         send_jobs::STATEMENTS,
         usage::STATEMENTS,
+        webhooks::STATEMENTS,
     ]
     .concat()
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, join, join_all};
+use futures_util::future::{LocalBoxFuture, join, join_all, try_join_all};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
@@ -255,6 +255,17 @@ impl Session {
         let statement = self.connection.prepared(sql).await?;
         let connection = self.connection.clone();
         self.behind_put_off(async move { connection.client.execute_raw(&statement, &params).await }).await
+    }
+
+    /// The server runs them in the order they are sent, which is the order `try_join_all` first polls them in.
+    pub(super) async fn execute_each(&mut self, sql: Sql, each: Vec<Vec<Value>>) -> Result<Vec<u64>, StoreError> {
+        let statement = self.connection.prepared(sql).await?;
+        let connection = self.connection.clone();
+        self.behind_put_off(async move {
+            let (client, statement) = (&connection.client, &statement);
+            try_join_all(each.iter().map(|params| client.execute_raw(statement, params))).await
+        })
+        .await
     }
 
     pub(super) async fn query(&mut self, sql: Sql, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {

@@ -75,6 +75,24 @@ impl Tx {
         }
     }
 
+    /// Runs one statement for each set of parameters, in order and in one round trip, and tells how many rows each
+    /// changed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn change_each<const N: usize>(
+        &mut self,
+        sql: Sql,
+        each: Vec<[Value; N]>,
+    ) -> Result<Vec<u64>, StoreError> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => {
+                each.iter().map(|params| sqlite::execute(connection, sql, params)).collect()
+            }
+            Connection::Postgres(session) => session.execute_each(sql, each.into_iter().map(Vec::from).collect()).await,
+        }
+    }
+
     /// Runs a statement of the schema.
     ///
     /// # Errors
