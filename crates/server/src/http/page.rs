@@ -12,10 +12,10 @@ use super::values::Number;
 #[into_params(parameter_in = Query)]
 pub struct OffsetQuery {
     /// How many items at the most.
-    #[param(required = false, default = 20)]
+    #[param(inline, required = false, default = 20)]
     pub limit: Number<1, 100>,
     /// How many items to pass over.
-    #[param(required = false, default = 0)]
+    #[param(inline, required = false, default = 0)]
     pub offset: Number<0, 1_000_000_000>,
 }
 

@@ -1,4 +1,8 @@
 //! The values requests are made of. Each type is its own rule, for the parser and for the OpenAPI document.
+//!
+//! In that document a type is known by its name alone, so the name must tell the rule's figures.
+
+use std::borrow::Cow;
 
 use offhook_domain::agent::{AmbientSound, DenoisingMode, ModelTier, SttMode, ToolMethod, VoiceMode};
 use offhook_domain::{Country, E164, Id, Timestamp};
@@ -43,7 +47,11 @@ impl<const MIN: usize, const MAX: usize> PartialSchema for Text<MIN, MAX> {
     }
 }
 
-impl<const MIN: usize, const MAX: usize> ToSchema for Text<MIN, MAX> {}
+impl<const MIN: usize, const MAX: usize> ToSchema for Text<MIN, MAX> {
+    fn name() -> Cow<'static, str> {
+        format!("Text_{MIN}_{MAX}").into()
+    }
+}
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +88,11 @@ impl<const MIN: i64, const MAX: i64> PartialSchema for Number<MIN, MAX> {
     }
 }
 
-impl<const MIN: i64, const MAX: i64> ToSchema for Number<MIN, MAX> {}
+impl<const MIN: i64, const MAX: i64> ToSchema for Number<MIN, MAX> {
+    fn name() -> Cow<'static, str> {
+        format!("Number_{MIN}_{MAX}").into()
+    }
+}
 
 /// A number from `MIN` to `MAX` hundredths, such as 0.5 to 2.0 for `<50, 200>`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -108,7 +120,11 @@ impl<const MIN: i64, const MAX: i64> PartialSchema for Decimal<MIN, MAX> {
     }
 }
 
-impl<const MIN: i64, const MAX: i64> ToSchema for Decimal<MIN, MAX> {}
+impl<const MIN: i64, const MAX: i64> ToSchema for Decimal<MIN, MAX> {
+    fn name() -> Cow<'static, str> {
+        format!("Decimal_{MIN}_{MAX}").into()
+    }
+}
 
 impl FromField for bool {
     fn from_field(value: &Value) -> Result<Self, Problem> {
@@ -166,8 +182,8 @@ impl<T: ToSchema, const MAX: usize> PartialSchema for List<T, MAX> {
 }
 
 impl<T: ToSchema, const MAX: usize> ToSchema for List<T, MAX> {
-    fn name() -> std::borrow::Cow<'static, str> {
-        format!("ListOf{}", T::name()).into()
+    fn name() -> Cow<'static, str> {
+        format!("ListOf_{MAX}_{}", T::name()).into()
     }
 }
 
@@ -235,14 +251,30 @@ impl FromField for Timestamp {
 }
 
 macro_rules! choices {
-    ($($name:ident),+ $(,)?) => {$(
-        impl FromField for $name {
+    ($($name:ident),+ $(,)?) => {
+        $(impl FromField for $name {
             fn from_field(value: &Value) -> Result<Self, Problem> {
                 let text = value.as_str().ok_or_else(|| Problem::wrong_type("a string"))?;
                 Self::parse(text).ok_or_else(|| Problem::value(format!("must be one of {}", Self::TEXTS.join(", "))))
             }
+        })+
+
+        /// What stands for the domain's choices in the OpenAPI document: `#[schema(value_type = choice::VoiceMode)]`.
+        pub mod choice {
+            use super::{ObjectBuilder, PartialSchema, RefOr, Schema, SchemaType, ToSchema, Type};
+
+            $(pub struct $name;
+
+            impl PartialSchema for $name {
+                fn schema() -> RefOr<Schema> {
+                    let texts = offhook_domain::agent::$name::TEXTS.iter().copied();
+                    ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(texts)).into()
+                }
+            }
+
+            impl ToSchema for $name {})+
         }
-    )+};
+    };
 }
 
 choices!(AmbientSound, DenoisingMode, ModelTier, SttMode, ToolMethod, VoiceMode);

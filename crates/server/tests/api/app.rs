@@ -64,6 +64,8 @@ impl TestApp {
             guard: GuardedClient::new(EgressPolicy { allow_http_loopback: true, ..EgressPolicy::default() }).unwrap(),
             carriers,
             wakes: Wakes::default(),
+            node: "test".to_owned(),
+            started_at: clock.now(),
         });
         let (router, document) = router(app.clone());
         let client = open_account(&app, &router, "first").await;

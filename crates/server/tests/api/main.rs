@@ -4,3 +4,4 @@
 
 mod agents;
 mod app;
+mod openapi;

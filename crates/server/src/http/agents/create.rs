@@ -13,14 +13,14 @@ use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::Body;
 use crate::http::fields::{Casing, Fields, Input, Problem};
 use crate::http::once::{Once, Reply};
-use crate::http::values::Text;
+use crate::http::values::{Text, choice};
 
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct CreateAgent {
     name: Text<1, 200>,
     description: Option<Text<0, 2000>>,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<choice::VoiceMode>)]
     voice_mode: VoiceMode,
     system_prompt: Option<Text<0, 100_000>>,
 }
