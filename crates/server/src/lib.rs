@@ -18,4 +18,5 @@ pub mod secret_key;
 pub mod serve;
 pub mod startup;
 pub mod telemetry;
+pub mod voices;
 pub mod webhook_signature;

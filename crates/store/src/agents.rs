@@ -13,6 +13,7 @@ statements! {
     LIST = "SELECT id, account_id, name, profile, created_at FROM agents WHERE account_id = $1
         ORDER BY id DESC LIMIT $2 OFFSET $3";
     COUNT = "SELECT COUNT(*) FROM agents WHERE account_id = $1";
+    LOCK = "UPDATE agents SET name = name WHERE account_id = $1 AND id = $2";
     UPDATE = "UPDATE agents SET name = $1, profile = $2 WHERE account_id = $3 AND id = $4";
     DELETE = "DELETE FROM agents WHERE account_id = $1 AND id = $2";
     LEAVE_NUMBERS = "UPDATE numbers SET agent_id = NULL WHERE account_id = $1 AND agent_id = $2";
@@ -32,6 +33,16 @@ impl Scope<'_> {
     /// [`StoreError`].
     pub async fn agent(&mut self, id: &AgentId) -> Result<Option<Agent>, StoreError> {
         self.tx.row(GET, params![self.account, id]).await?.map(read).transpose()
+    }
+
+    /// An agent that this transaction is about to change, hand a number to or delete: whoever else is about to,
+    /// waits.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn agent_to_change(&mut self, id: &AgentId) -> Result<Option<Agent>, StoreError> {
+        self.tx.run(LOCK, params![self.account, id]).await?;
+        self.agent(id).await
     }
 
     /// The newest first.

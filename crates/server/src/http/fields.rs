@@ -59,10 +59,12 @@ impl<T> Patch<T> {
         }
     }
 
-    /// Puts a sent value into a place that always has one; null leaves it.
-    pub fn apply_value(self, place: &mut T) {
-        if let Self::Value(value) = self {
-            *place = value;
+    /// Changes the value where there is one.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Patch<U> {
+        match self {
+            Self::Absent => Patch::Absent,
+            Self::Null => Patch::Null,
+            Self::Value(value) => Patch::Value(change(value)),
         }
     }
 }

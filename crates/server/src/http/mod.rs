@@ -77,7 +77,10 @@ fn sandbox_routes() -> OpenApiRouter<App> {
 fn with_key() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(agents::list::handle, agents::create::handle))
-        .routes(routes!(agents::get::handle))
+        .routes(routes!(agents::voices::handle))
+        .routes(routes!(agents::get::handle, agents::update::handle, agents::delete::handle))
+        .routes(routes!(agents::attach_number::handle))
+        .routes(routes!(agents::detach_number::handle))
         .routes(routes!(messages::send::handle))
 }
 
