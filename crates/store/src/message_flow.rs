@@ -36,6 +36,7 @@ statements! {
         m.price, m.carrier, m.at, c.phone_number, c.participant, c.agent_id
         FROM messages m JOIN conversations c ON c.id = m.conversation_id
         WHERE m.carrier_message_id = $1 AND m.carrier = $2 AND m.direction = 'outbound'";
+    STATE = "SELECT status, error_code FROM messages WHERE id = $1";
     CARRIER_ID = "SELECT carrier_message_id FROM messages WHERE id = $1";
     SET_STATUS = "UPDATE messages SET status = $1, error_code = $2, failure_reason = $3, delivered_at = $4
         WHERE id = $5 AND status = $6";
@@ -213,6 +214,18 @@ impl Tx {
         carrier_message_id: &str,
     ) -> Result<Option<Flight>, StoreError> {
         self.row(FLIGHT_AT_CARRIER, params![carrier_message_id, carrier]).await?.map(read_flight).transpose()
+    }
+
+    /// Where a message stands, with the error code where there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn message_state(
+        &mut self,
+        message: &MessageId,
+    ) -> Result<Option<(MessageStatus, Option<String>)>, StoreError> {
+        let row = self.row(STATE, params![message]).await?;
+        row.map(|mut row| Ok((read_status(&row.take::<String>()?)?, row.take()?))).transpose()
     }
 
     /// A message its carrier has taken, with the carrier's id.

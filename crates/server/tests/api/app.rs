@@ -15,13 +15,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use offhook_carriers::SandboxCarrier;
 use offhook_domain::number::{Number, NumberStatus};
-use offhook_domain::{AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, NumberId, SystemClock, Timestamp};
-use offhook_server::app::{App, Carriers, Parts, Sealer, Wakes, hash_api_key};
+use offhook_domain::{
+    AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, NumberId, PurchaseId, SystemClock, Timestamp,
+};
+use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key};
 use offhook_server::config::{Config, Database};
 use offhook_server::guarded_http::{EgressPolicy, GuardedClient};
 use offhook_server::http::auth::key_cache;
 use offhook_server::http::router;
+use offhook_server::lifecycle::Lifecycle;
+use offhook_server::serve;
 use offhook_store::accounts::StoredKey;
 use offhook_store::{Store, StoreError, Tx};
 use tempfile::TempDir;
@@ -37,7 +42,17 @@ pub struct TestApp {
     clock: Arc<TestClock>,
     router: Router,
     client: Client,
+    /// Where there are workers: their life, which ends with the test.
+    life: Option<Lifecycle>,
     _folder: TempDir,
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if let Some(life) = &self.life {
+            life.stop();
+        }
+    }
 }
 
 impl TestApp {
@@ -46,15 +61,34 @@ impl TestApp {
         Self::with_carriers(|_| Carriers::default()).await
     }
 
+    /// In sandbox mode with the sandbox carrier, and with the workers that send and bring messages.
+    pub async fn with_sandbox() -> Self {
+        let mut app = Self::build(|store, clock, wakes| {
+            let world = StoredWorld::new(store.clone(), clock.clone(), wakes.air.clone());
+            Carriers::new(vec![Arc::new(SandboxCarrier::new(Arc::new(world), clock.clone()))])
+        })
+        .await;
+        let life = Lifecycle::new(Duration::from_secs(10));
+        serve::start_workers(&app.app, &life);
+        app.life = Some(life);
+        app
+    }
+
     /// In sandbox mode with carriers that may stand on the store.
     pub async fn with_carriers(carriers: impl FnOnce(&Store) -> Carriers) -> Self {
+        Self::build(|store, _, _| carriers(store)).await
+    }
+
+    async fn build(carriers: impl FnOnce(&Store, &Arc<dyn Clock>, &Wakes) -> Carriers) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = sandbox_config(&folder);
         let Database::Sqlite(path) = config.storage.database() else { panic!("tests of the API run on SQLite") };
         let store = Store::open_sqlite(&path, 2).unwrap();
         offhook_store::migrate(&store).await.unwrap();
         let clock = Arc::new(TestClock::default());
-        let carriers = carriers(&store);
+        let wakes = Wakes::default();
+        let shared: Arc<dyn Clock> = clock.clone();
+        let carriers = carriers(&store, &shared, &wakes);
         let app = App::new(Parts {
             sealer: Sealer::new(config.secret_key().unwrap().bytes()),
             config,
@@ -63,13 +97,13 @@ impl TestApp {
             keys: key_cache(),
             guard: GuardedClient::new(EgressPolicy { allow_http_loopback: true, ..EgressPolicy::default() }).unwrap(),
             carriers,
-            wakes: Wakes::default(),
+            wakes,
             node: "test".to_owned(),
             started_at: clock.now(),
         });
         let (router, document) = router(app.clone());
         let client = open_account(&app, &router, "first").await;
-        Self { app, document, clock, router, client, _folder: folder }
+        Self { app, document, clock, router, client, life: None, _folder: folder }
     }
 
     /// Another tenant, who must see nothing of the first.
@@ -80,6 +114,17 @@ impl TestApp {
     /// Somebody without a key.
     pub fn stranger(&self) -> Client {
         Client::new(self.app.clone(), self.router.clone(), self.client.account.clone(), None)
+    }
+
+    /// Has the sandbox network know a number as sold, so that texts for it come here.
+    pub async fn sell_in_sandbox(&self, phone_number: &str) {
+        let (number, now) = (E164::parse(phone_number).unwrap(), self.app.now());
+        let reference = PurchaseId::generate(now);
+        self.app
+            .store
+            .write::<_, StoreError>(async move |tx: &mut Tx| tx.sell_sandbox_number(&number, &reference, now).await)
+            .await
+            .unwrap();
     }
 
     /// Lets time pass.

@@ -4,4 +4,5 @@
 
 mod agents;
 mod app;
+mod messages;
 mod openapi;
