@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 pub struct Contact {
     pub id: ContactId,
     pub phone_number: E164,
-    pub name: Option<String>,
+    pub name: String,
     pub email: Option<String>,
     pub notes: Option<String>,
     pub created_at: Timestamp,

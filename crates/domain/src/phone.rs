@@ -215,7 +215,9 @@ impl Destination {
     }
 }
 
-fn is_email(text: &str) -> bool {
+/// Whether a text has the shape of an email address.
+#[must_use]
+pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let sane = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && b != b'@');
     text.len() <= 254

@@ -122,7 +122,7 @@ CREATE TABLE contacts (
     id TEXT PRIMARY KEY,
     account_id TEXT NOT NULL,
     phone_number TEXT NOT NULL,
-    name TEXT,
+    name TEXT NOT NULL,
     email TEXT,
     notes TEXT,
     -- Name and number in lower case, for the search.

@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod contacts;
 pub mod deliveries;
 pub mod delivery_work;
 pub mod engine;
@@ -31,6 +32,7 @@ pub fn every_statement() -> Vec<Sql> {
     [
         accounts::STATEMENTS,
         agents::STATEMENTS,
+        contacts::STATEMENTS,
         deliveries::STATEMENTS,
         delivery_work::STATEMENTS,
         idempotency::STATEMENTS,

@@ -69,6 +69,27 @@ impl<T> Patch<T> {
     }
 }
 
+/// A value, or the empty text for none: a client that can't send null clears a field with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clearable<T>(pub Option<T>);
+
+impl<T: FromField> FromField for Clearable<T> {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        if value.as_str() == Some("") { Ok(Self(None)) } else { T::from_field(value).map(|value| Self(Some(value))) }
+    }
+}
+
+impl<T> Patch<Clearable<T>> {
+    /// Takes the empty text for null.
+    pub fn or_cleared(self) -> Patch<T> {
+        match self {
+            Self::Absent => Patch::Absent,
+            Self::Null | Self::Value(Clearable(None)) => Patch::Null,
+            Self::Value(Clearable(Some(value))) => Patch::Value(value),
+        }
+    }
+}
+
 /// How field names are spelled on the wire (contract, "Casing").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Casing {

@@ -2,6 +2,7 @@
 
 mod agents;
 pub mod auth;
+mod contacts;
 mod error;
 mod extract;
 mod fields;
@@ -81,6 +82,9 @@ fn with_key() -> OpenApiRouter<App> {
         .routes(routes!(agents::get::handle, agents::update::handle, agents::delete::handle))
         .routes(routes!(agents::attach_number::handle))
         .routes(routes!(agents::detach_number::handle))
+        .routes(routes!(contacts::list::handle, contacts::create::handle))
+        .routes(routes!(contacts::capabilities::handle))
+        .routes(routes!(contacts::get::handle, contacts::update::handle, contacts::delete::handle))
         .routes(routes!(messages::send::handle))
 }
 

@@ -4,5 +4,6 @@
 
 mod agents;
 mod app;
+mod contacts;
 mod messages;
 mod openapi;

@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::tools::{ToolInput, Tools};
 use crate::http::error::ApiError;
-use crate::http::fields::{Casing, Fields, FromField, Input, Patch, Problem};
+use crate::http::fields::{Casing, Clearable, Fields, FromField, Input, Patch, Problem};
 use crate::http::values::{Decimal, Number, Text, choice};
 
 type Name = Text<1, 200>;
@@ -123,8 +123,8 @@ impl UpdateAgent {
         self.voice.map(|text| text.0).apply(&mut profile.voice);
         self.call_screening_identity.map(|text| text.0).apply(&mut profile.call_screening_identity);
         self.call_screening_purpose.map(|text| text.0).apply(&mut profile.call_screening_purpose);
-        cleared(self.transfer_number).map(|number| number.to_string()).apply(&mut profile.transfer_number);
-        cleared(self.voicemail_message).map(|text| text.0).apply(&mut profile.voicemail_message);
+        self.transfer_number.or_cleared().map(|number| number.to_string()).apply(&mut profile.transfer_number);
+        self.voicemail_message.or_cleared().map(|text| text.0).apply(&mut profile.voicemail_message);
         set(&mut profile.voice_mode, self.voice_mode);
         set(&mut profile.enable_messaging, self.enable_messaging);
         set(&mut profile.model_tier, self.model_tier);
@@ -188,24 +188,6 @@ impl PartialSchema for CreateAgent {
 impl ToSchema for CreateAgent {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         UpdateAgent::schemas(schemas);
-    }
-}
-
-/// A value, or the empty text for none: a client that can't send null clears a field with it.
-#[derive(Debug, Clone)]
-struct Clearable<T>(Option<T>);
-
-impl<T: FromField> FromField for Clearable<T> {
-    fn from_field(value: &Value) -> Result<Self, Problem> {
-        if value.as_str() == Some("") { Ok(Self(None)) } else { T::from_field(value).map(|value| Self(Some(value))) }
-    }
-}
-
-fn cleared<T>(patch: Patch<Clearable<T>>) -> Patch<T> {
-    match patch {
-        Patch::Absent => Patch::Absent,
-        Patch::Null | Patch::Value(Clearable(None)) => Patch::Null,
-        Patch::Value(Clearable(Some(value))) => Patch::Value(value),
     }
 }
 
