@@ -105,7 +105,7 @@ impl IntoFuture for Call {
 pub struct Answer {
     asked: String,
     pub status: StatusCode,
-    headers: HeaderMap,
+    pub headers: HeaderMap,
     pub text: String,
 }
 
