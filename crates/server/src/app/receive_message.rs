@@ -7,12 +7,13 @@ use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
 use offhook_domain::number::Number;
 use offhook_domain::usage::UsageDelta;
-use offhook_domain::{AgentId, ConversationId, Id, MessageId, segments};
+use offhook_domain::{AgentId, ConversationId, Id, MessageId, WebhookId, segments};
 use offhook_store::message_flow::Touch;
 use offhook_store::{StoreError, Tx};
 
 use super::announce::{self, Received};
 use super::{App, Ring, record_outcome};
+use crate::telemetry::names;
 
 #[async_trait]
 impl InboundSink for App {
@@ -38,24 +39,35 @@ pub async fn receive(app: &App, inbound: Vec<Inbound>) -> Result<(), StoreError>
     // In one order for every transaction, so that two of them can't wait for each other (PostgreSQL).
     messages.sort_by(|a, b| (&a.to, &a.from).cmp(&(&b.to, &b.from)));
     receipts.sort_by(|a: &Receipt, b: &Receipt| a.carrier_message_id.cmp(&b.carrier_message_id));
-    let rings = app
+    let (after, received) = app
         .store
         .write::<_, StoreError>(async move |tx| {
-            let mut rings = record_outcome::apply_receipts(&doors, tx, &receipts).await?;
+            let after = record_outcome::apply_receipts(&doors, tx, &receipts).await?;
+            let mut received = Vec::with_capacity(messages.len());
             for message in &messages {
-                rings.extend(keep_message(&doors, tx, message).await?);
+                received.extend(keep_message(&doors, tx, message).await?);
             }
-            Ok(rings)
+            Ok((after, received))
         })
         .await?;
-    for ring in rings {
-        app.wakes.ring(ring);
+    after.commit(app);
+    for Kept { channel, webhook } in received {
+        metrics::counter!(names::MESSAGES, "direction" => "inbound", "channel" => channel.as_str()).increment(1);
+        if let Some(webhook) = webhook {
+            app.wakes.ring(Ring::Deliver(webhook.to_string()));
+        }
     }
     Ok(())
 }
 
+/// A text that was kept, and the webhook that is to hear of it.
+struct Kept {
+    channel: Channel,
+    webhook: Option<WebhookId>,
+}
+
 /// Keeps one text. One that was brought before changes nothing; one for a number nobody holds is dropped.
-async fn keep_message(app: &App, tx: &mut Tx, inbound: &InboundMessage) -> Result<Option<Ring>, StoreError> {
+async fn keep_message(app: &App, tx: &mut Tx, inbound: &InboundMessage) -> Result<Option<Kept>, StoreError> {
     if tx.was_received(inbound.carrier, &inbound.carrier_message_id).await? {
         return Ok(None);
     }
@@ -64,12 +76,8 @@ async fn keep_message(app: &App, tx: &mut Tx, inbound: &InboundMessage) -> Resul
         return Ok(None);
     };
     let message = write_message(app, tx, inbound, &number).await?;
-    metrics::counter!(
-        crate::telemetry::names::MESSAGES, "direction" => "inbound", "channel" => message.message.channel.as_str()
-    )
-    .increment(1);
     let webhook = announce::message_received(app, tx, &message).await?;
-    Ok(webhook.map(|id| Ring::Deliver(id.to_string())))
+    Ok(Some(Kept { channel: message.message.channel, webhook }))
 }
 
 async fn write_message(

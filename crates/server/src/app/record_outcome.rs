@@ -10,6 +10,7 @@ use offhook_store::message_flow::{Flight, KeptReceipt};
 use offhook_store::{StoreError, Tx};
 
 use super::{App, Ring};
+use crate::telemetry::names;
 
 /// One message and what its carrier said.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ pub struct Outcome {
 /// [`StoreError`]; then none is recorded.
 pub async fn record(app: &App, outcomes: Vec<Outcome>, epoch: i64) -> Result<Vec<ConversationId>, StoreError> {
     let doors = app.clone();
-    let (held, rings) = app
+    let (held, after) = app
         .store
         .write::<_, StoreError>(async move |tx| {
             let mut changes = Changes::new(&doors);
@@ -45,10 +46,10 @@ pub async fn record(app: &App, outcomes: Vec<Outcome>, epoch: i64) -> Result<Vec
                     None => changes.settle(tx, outcome, epoch).await?,
                 }
             }
-            Ok((held, changes.rings))
+            Ok((held, changes.after))
         })
         .await?;
-    ring_all(app, rings);
+    after.commit(app);
     Ok(held)
 }
 
@@ -58,7 +59,7 @@ pub async fn record(app: &App, outcomes: Vec<Outcome>, epoch: i64) -> Result<Vec
 /// [`StoreError`]; then none is ended.
 pub async fn settle_unknown(app: &App, messages: Vec<MessageId>) -> Result<(), StoreError> {
     let doors = app.clone();
-    let rings = app
+    let after = app
         .store
         .write::<_, StoreError>(async move |tx| {
             let mut changes = Changes::new(&doors);
@@ -68,10 +69,10 @@ pub async fn settle_unknown(app: &App, messages: Vec<MessageId>) -> Result<(), S
                     changes.unconfirmed(tx, flight, &interrupted()).await?;
                 }
             }
-            Ok(changes.rings)
+            Ok(changes.after)
         })
         .await?;
-    ring_all(app, rings);
+    after.commit(app);
     Ok(())
 }
 
@@ -79,12 +80,12 @@ pub async fn settle_unknown(app: &App, messages: Vec<MessageId>) -> Result<(), S
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn apply_receipts(app: &App, tx: &mut Tx, receipts: &[Receipt]) -> Result<Vec<Ring>, StoreError> {
+pub async fn apply_receipts(app: &App, tx: &mut Tx, receipts: &[Receipt]) -> Result<After, StoreError> {
     let mut changes = Changes::new(app);
     for receipt in receipts {
         changes.receipt(tx, receipt).await?;
     }
-    Ok(changes.rings)
+    Ok(changes.after)
 }
 
 /// Applies receipts that crossed with their send's own answer. A sweep: the two transactions may have missed
@@ -97,7 +98,7 @@ pub async fn apply_belated(app: &App) -> Result<(), StoreError> {
         return Ok(());
     }
     let doors = app.clone();
-    let rings = app
+    let after = app
         .store
         .write::<_, StoreError>(async move |tx| {
             let mut changes = Changes::new(&doors);
@@ -107,16 +108,29 @@ pub async fn apply_belated(app: &App) -> Result<(), StoreError> {
                     changes.kept(tx, flight, kept).await?;
                 }
             }
-            Ok(changes.rings)
+            Ok(changes.after)
         })
         .await?;
-    ring_all(app, rings);
+    after.commit(app);
     Ok(())
 }
 
-fn ring_all(app: &App, rings: Vec<Ring>) {
-    for ring in rings {
-        app.wakes.ring(ring);
+/// What to do once the changes are committed.
+#[derive(Debug, Default)]
+pub struct After {
+    rings: Vec<Ring>,
+    moved: Vec<MessageStatus>,
+}
+
+impl After {
+    /// Wakes and counts.
+    pub fn commit(self, app: &App) {
+        for ring in self.rings {
+            app.wakes.ring(ring);
+        }
+        for status in self.moved {
+            metrics::counter!(names::MESSAGES_SETTLED, "status" => status.as_str()).increment(1);
+        }
     }
 }
 
@@ -145,12 +159,12 @@ fn interrupted() -> Failure {
 /// The changes of one transaction, and whom to wake after it.
 struct Changes<'a> {
     app: &'a App,
-    rings: Vec<Ring>,
+    after: After,
 }
 
 impl<'a> Changes<'a> {
     fn new(app: &'a App) -> Self {
-        Self { app, rings: Vec::new() }
+        Self { app, after: After::default() }
     }
 
     async fn settle(&mut self, tx: &mut Tx, outcome: &Outcome, epoch: i64) -> Result<(), StoreError> {
@@ -241,8 +255,9 @@ impl<'a> Changes<'a> {
     ) -> Result<Flight, StoreError> {
         if tx.set_message_status(&flight, status, failure, delivered_at).await? {
             flight.status = status;
+            self.after.moved.push(status);
             if let Some(webhook) = super::announce::message_status(self.app, tx, &flight, failure).await? {
-                self.rings.push(Ring::Deliver(webhook.to_string()));
+                self.after.rings.push(Ring::Deliver(webhook.to_string()));
             }
         }
         Ok(flight)

@@ -22,6 +22,7 @@ use super::lines::{Hold, LineWork};
 use super::persist::until_kept;
 use crate::app::App;
 use crate::app::record_outcome::{self, Outcome};
+use crate::telemetry::names;
 
 /// The most messages of one line that are claimed and not yet finished.
 const WINDOW: usize = 256;
@@ -224,7 +225,7 @@ impl SendMessages {
             _ => SendOutcome::Unknown(failure("30001", "the sending was interrupted")),
         };
         metrics::counter!(
-            crate::telemetry::names::CARRIER_OUTCOMES,
+            names::CARRIER_OUTCOMES,
             "carrier" => job.carrier.clone(), "outcome" => outcome_name(&outcome)
         )
         .increment(1);
@@ -246,10 +247,11 @@ impl SendMessages {
             media_urls: job.media_urls.clone(),
             attempt: u32::try_from(job.attempts).unwrap_or(u32::MAX),
         };
-        match tokio::time::timeout(self.app.config.sending.submit_timeout, carrier.send(&submission)).await {
-            Ok(outcome) => outcome,
-            Err(_) => SendOutcome::Unknown(failure("30001", "the carrier did not answer in time")),
-        }
+        let asked = Instant::now();
+        let answer = tokio::time::timeout(self.app.config.sending.submit_timeout, carrier.send(&submission)).await;
+        metrics::histogram!(names::CARRIER_CALL_SECONDS, "carrier" => carrier.name(), "operation" => "send")
+            .record(asked.elapsed().as_secs_f64());
+        answer.unwrap_or_else(|_| SendOutcome::Unknown(failure("30001", "the carrier did not answer in time")))
     }
 }
 

@@ -21,6 +21,8 @@ pub const CARRIER_OUTCOMES: &str = "offhook_carrier_outcomes_total";
 pub const CARRIER_CALL_SECONDS: &str = "offhook_carrier_call_seconds";
 /// Messages accepted from either side. Labels: `direction`, `channel`.
 pub const MESSAGES: &str = "offhook_messages_total";
+/// Outbound messages that came to an end or a further stage. Label: `status` (`sent`, `delivered`, …).
+pub const MESSAGES_SETTLED: &str = "offhook_messages_settled_total";
 /// Time of one transaction, its wait for the writer or a connection included. Labels: `engine`, `kind` (`read`, `write`).
 pub const STORE_TRANSACTION_SECONDS: &str = "offhook_store_transaction_seconds";
 /// Tasks that panicked; each is a defect. Label: `task`.
@@ -51,6 +53,7 @@ pub(super) fn describe() {
         "Time of one call to a carrier, by carrier and operation."
     );
     describe_counter!(MESSAGES, Unit::Count, "Messages accepted, by direction and channel.");
+    describe_counter!(MESSAGES_SETTLED, Unit::Count, "Changes of outbound messages' status, by the new status.");
     describe_histogram!(
         STORE_TRANSACTION_SECONDS,
         Unit::Seconds,

@@ -10,6 +10,7 @@ mod tx;
 mod value;
 
 use std::path::Path;
+use std::time::Instant;
 
 pub use postgres::Postgres;
 pub use sqlite::{OpenSqliteError, Sqlite};
@@ -79,10 +80,13 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        match self {
+        let watch = Watch::start(self.engine(), "write");
+        let result = match self {
             Self::Sqlite(sqlite) => sqlite.write(work).await,
             Self::Postgres(postgres) => postgres.write(work).await,
-        }
+        };
+        watch.stop();
+        result
     }
 
     /// Runs `work`, which must not write, on a snapshot (SQLite) or statement by statement (PostgreSQL).
@@ -94,9 +98,35 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        match self {
+        let watch = Watch::start(self.engine(), "read");
+        let result = match self {
             Self::Sqlite(sqlite) => sqlite.read(work).await,
             Self::Postgres(postgres) => postgres.read(work).await,
-        }
+        };
+        watch.stop();
+        result
+    }
+}
+
+/// Times a transaction, its wait for the writer or a connection included.
+struct Watch {
+    engine: &'static str,
+    kind: &'static str,
+    started: Instant,
+}
+
+impl Watch {
+    fn start(engine: Engine, kind: &'static str) -> Self {
+        let engine = match engine {
+            Engine::Sqlite => "sqlite",
+            Engine::Postgres => "postgres",
+        };
+        Self { engine, kind, started: Instant::now() }
+    }
+
+    fn stop(self) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        metrics::histogram!("offhook_store_transaction_seconds", "engine" => self.engine, "kind" => self.kind)
+            .record(seconds);
     }
 }

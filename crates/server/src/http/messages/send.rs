@@ -15,6 +15,7 @@ use crate::http::extract::{Body, Named};
 use crate::http::fields::{Casing, Fields, FromField, Input, Problem};
 use crate::http::once::{Once, Reply};
 use crate::http::values::{List, MediaUrl, Ref, Text};
+use crate::telemetry::names;
 
 /// A message to send. Text or media is required, and one of `agent_id`, `number_id` and `from_number`.
 #[derive(Debug, ToSchema)]
@@ -132,12 +133,16 @@ pub async fn handle(
     let reply_to = input.reply_to_message_id.as_ref().map(|t| t.0.clone());
     let order = order(input)?;
     let (account, doors) = (caller.account.clone(), app.clone());
-    once.write(&app, &caller, async move |tx| {
-        let accepted = send_message::accept(tx, &account, &order, doors.prices(), doors.now()).await?;
-        let line = accepted.message.number_id.to_string();
-        Ok(Reply::ok(&show(accepted, reply_to.clone()))?.ringing(Ring::Send(line)))
-    })
-    .await
+    let channel = Channel::for_media(&order.media_urls);
+    let answer = once
+        .write(&app, &caller, async move |tx| {
+            let accepted = send_message::accept(tx, &account, &order, doors.prices(), doors.now()).await?;
+            let line = accepted.message.number_id.to_string();
+            Ok(Reply::ok(&show(accepted, reply_to.clone()))?.ringing(Ring::Send(line)))
+        })
+        .await?;
+    metrics::counter!(names::MESSAGES, "direction" => "outbound", "channel" => channel.as_str()).increment(1);
+    Ok(answer)
 }
 
 fn order(input: SendMessage) -> Result<Order, ApiError> {
