@@ -1,7 +1,8 @@
 //! The one error of the store.
 
-/// Why the store could not do what was asked. After any of these nothing of the transaction is kept.
-#[derive(Debug, thiserror::Error)]
+/// Why the store could not do what was asked. After any of these but [`StoreError::Unknown`] nothing of the
+/// transaction is kept.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database can't be reached, is full, or is stopping. Worth another try later.
     #[error("the database is unavailable: {0}")]
@@ -9,6 +10,9 @@ pub enum StoreError {
     /// Another transaction was faster (deadlock or a unique key). Worth another try at once.
     #[error("the transaction met another: {0}")]
     Clash(String),
+    /// The connection broke at the commit, and the server could not be asked: everything is kept, or nothing.
+    #[error("the connection broke at the commit; it may have been done: {0}")]
+    Unknown(String),
     /// A stored value is not what its column says.
     #[error("stored value can't be read: {0}")]
     Corrupt(String),

@@ -150,7 +150,14 @@ impl IntoResponse for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::internal(&error)
+        match error {
+            // Never 5xx: clients repeat those by themselves, and it may have been done.
+            StoreError::Unknown(_) => {
+                tracing::error!(%error, "outcome unknown");
+                Self::conflict("OUTCOME_UNKNOWN", "the outcome of this request is unknown; look before repeating it")
+            }
+            error => Self::internal(&error),
+        }
     }
 }
 

@@ -27,6 +27,13 @@ const QUEUE: usize = 8192;
 /// How often a transaction that met another one is run again.
 const TRIES: u32 = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the fate of a commit is asked for whose answer got lost.
+const RESOLVE: Duration = Duration::from_secs(10);
+const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
+
+/// The transaction's own id; NULL where it wrote nothing.
+const OWN_ID: Sql = Sql("SELECT pg_current_xact_id_if_assigned()::TEXT");
+const FATE: Sql = Sql("SELECT pg_xact_status($1::TEXT::xid8)");
 
 #[derive(Clone)]
 pub struct Postgres {
@@ -90,6 +97,7 @@ fn configure(url: &str) -> Result<Config, StoreError> {
     let mut config: Config = url.parse().map_err(|e| StoreError::Unavailable(format!("DATABASE_URL: {e}")))?;
     config.connect_timeout(CONNECT_TIMEOUT).application_name("offhook");
     config.tcp_user_timeout(Duration::from_secs(10)).keepalives_idle(Duration::from_secs(10));
+    config.keepalives_interval(Duration::from_secs(3)).keepalives_retries(3);
     let near = |host: &Host| match host {
         Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
         Host::Unix(_) => true,
@@ -155,10 +163,36 @@ impl Pool {
         Ok(Rc::new(Connection { client, statements: RefCell::default() }))
     }
 
-    fn give_back(&self, connection: Rc<Connection>) {
-        if !connection.client.is_closed() {
-            self.idle.borrow_mut().push(connection);
+    fn give_back(&self, session: Session) {
+        if session.lost {
+            // The server went away or restarted: its other connections are dead too, or soon.
+            self.idle.borrow_mut().clear();
+        } else if !session.connection.client.is_closed() {
+            self.idle.borrow_mut().push(session.connection);
         }
+    }
+
+    /// What became of a transaction whose COMMIT was sent and never answered.
+    async fn fate_of(&self, id: &str) -> Fate {
+        let asked = async {
+            loop {
+                match self.ask_fate(id).await.as_deref() {
+                    Ok("committed") => return Fate::Committed,
+                    Ok("aborted") => return Fate::Aborted,
+                    // Its server process has not noticed yet, or nobody can be asked.
+                    Ok(_) | Err(_) => tokio::time::sleep(RESOLVE_PAUSE).await,
+                }
+            }
+        };
+        tokio::time::timeout(RESOLVE, asked).await.unwrap_or(Fate::Unknown)
+    }
+
+    async fn ask_fate(&self, id: &str) -> Result<String, StoreError> {
+        let mut session = Session::new(self.connect().await?, false);
+        let rows = session.query(FATE, vec![Value::Text(id.to_owned())]).await?;
+        let status = rows.into_iter().next().map_or(Ok(None), |mut row| row.take::<Option<String>>())?;
+        self.give_back(session);
+        Ok(status.unwrap_or_default())
     }
 }
 
@@ -168,6 +202,12 @@ fn tls_config() -> Result<rustls::ClientConfig, StoreError> {
     let builder = builder.map_err(|e| StoreError::Unavailable(format!("TLS: {e}")))?;
     let roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+enum Fate {
+    Committed,
+    Aborted,
+    Unknown,
 }
 
 struct Connection {
@@ -191,25 +231,22 @@ async fn run_work<T, E: From<StoreError>>(pool: &Pool, work: impl Work<T, E>, wr
     loop {
         tries += 1;
         let mut session = Session::new(pool.take().await?, writes);
-        let mut tx = Tx::on_postgres(session);
+        let mut tx = Tx::on_postgres(session, writes);
         let result = AssertUnwindSafe(work(&mut tx)).catch_unwind().await;
         session = match tx.into_session() {
             Some(session) => session,
             None => return Err(StoreError::Statement("a transaction changed its engine".to_owned()).into()),
         };
         let result = match result {
-            Ok(Ok(value)) => session.commit().await.map(|()| value).map_err(E::from),
-            Ok(Err(error)) => {
-                session.roll_back().await;
-                Err(error)
-            }
-            Err(_) => {
-                session.roll_back().await;
-                Err(StoreError::Statement("the transaction panicked".to_owned()).into())
-            }
+            Ok(Ok(value)) => session.commit(pool).await.map(|()| value).map_err(E::from),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(StoreError::Statement("the transaction panicked".to_owned()).into()),
         };
-        let again = session.clashed && result.is_err() && tries < TRIES;
-        pool.give_back(session.connection);
+        if result.is_err() {
+            session.roll_back().await;
+        }
+        let again = session.worth_another_try() && result.is_err() && tries < TRIES;
+        pool.give_back(session);
         if !again {
             return result;
         }
@@ -221,7 +258,14 @@ pub(super) struct Session {
     connection: Rc<Connection>,
     put_off: Vec<(Sql, Vec<Value>)>,
     begin: Begin,
-    clashed: bool,
+    /// The first statement that failed: PostgreSQL keeps nothing after it, whatever the work makes of it.
+    failed: Option<StoreError>,
+    /// The connection broke.
+    lost: bool,
+    /// The server said itself why a statement failed; it did not just fall silent.
+    told: bool,
+    /// COMMIT was sent, and whether it was done can't be found out.
+    unknown: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -235,7 +279,12 @@ enum Begin {
 impl Session {
     fn new(connection: Rc<Connection>, writes: bool) -> Self {
         let begin = if writes { Begin::Due } else { Begin::Never };
-        Self { connection, put_off: Vec::new(), begin, clashed: false }
+        Self { connection, put_off: Vec::new(), begin, failed: None, lost: false, told: false, unknown: false }
+    }
+
+    /// Whether it met another transaction or lost its connection before anything was kept.
+    fn worth_another_try(&self) -> bool {
+        !self.unknown && (self.lost || matches!(self.failed, Some(StoreError::Clash(_))))
     }
 
     pub(super) fn put_off(&mut self, sql: Sql, params: Vec<Value>) {
@@ -252,14 +301,18 @@ impl Session {
     }
 
     pub(super) async fn execute(&mut self, sql: Sql, params: Vec<Value>) -> Result<u64, StoreError> {
-        let statement = self.connection.prepared(sql).await?;
+        let statement = self.ready(sql, &params).await?;
         let connection = self.connection.clone();
         self.behind_put_off(async move { connection.client.execute_raw(&statement, &params).await }).await
     }
 
     /// The server runs them in the order they are sent, which is the order `try_join_all` first polls them in.
     pub(super) async fn execute_each(&mut self, sql: Sql, each: Vec<Vec<Value>>) -> Result<Vec<u64>, StoreError> {
-        let statement = self.connection.prepared(sql).await?;
+        let mut statement = None;
+        for params in &each {
+            statement = Some(self.ready(sql, params).await?);
+        }
+        let Some(statement) = statement else { return Ok(Vec::new()) };
         let connection = self.connection.clone();
         self.behind_put_off(async move {
             let (client, statement) = (&connection.client, &statement);
@@ -269,7 +322,7 @@ impl Session {
     }
 
     pub(super) async fn query(&mut self, sql: Sql, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        let statement = self.connection.prepared(sql).await?;
+        let statement = self.ready(sql, &params).await?;
         let connection = self.connection.clone();
         let rows = self
             .behind_put_off(async move {
@@ -280,17 +333,33 @@ impl Session {
         rows.iter().map(read_row).collect()
     }
 
+    /// A statement whose parameters fit. One that does not fit is never sent, so COMMIT must not be either.
+    async fn ready(&mut self, sql: Sql, params: &[Value]) -> Result<Statement, StoreError> {
+        let prepared = self.connection.prepared(sql).await.and_then(|statement| {
+            let fits = statement.params().len() == params.len()
+                && params.iter().zip(statement.params()).all(|(value, ty)| value.fits(ty));
+            let complaint = || format!("parameters {params:?} do not fit {:?} of {}", statement.params(), sql.0);
+            if fits { Ok(statement) } else { Err(StoreError::Statement(complaint())) }
+        });
+        prepared.inspect_err(|error| self.note(error, self.connection.client.is_closed()))
+    }
+
+    fn note(&mut self, error: &StoreError, lost: bool) {
+        self.failed.get_or_insert_with(|| error.clone());
+        self.lost |= lost;
+    }
+
     /// Sends BEGIN (once) and everything put off, then `last`, without waiting in between.
     async fn behind_put_off<T>(
         &mut self,
         last: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, StoreError> {
-        let mut first: Vec<LocalBoxFuture<'_, Result<(), tokio_postgres::Error>>> = Vec::new();
         let mut statements = Vec::with_capacity(self.put_off.len());
         for (sql, params) in std::mem::take(&mut self.put_off) {
-            statements.push((self.connection.prepared(sql).await?, params));
+            statements.push((self.ready(sql, &params).await?, params));
         }
         let client = &self.connection.client;
+        let mut first: Vec<LocalBoxFuture<'_, Result<(), tokio_postgres::Error>>> = Vec::new();
         if self.begin == Begin::Due {
             self.begin = Begin::Sent;
             first.push(client.batch_execute("BEGIN").boxed_local());
@@ -299,25 +368,66 @@ impl Session {
             first.push(async move { client.execute_raw(&statement, &params).await.map(drop) }.boxed_local());
         }
         let (first, last) = join(join_all(first), last).await;
-        let outcome = first.into_iter().collect::<Result<(), _>>().and(last).map_err(store_error);
-        self.clashed |= matches!(outcome, Err(StoreError::Clash(_)));
-        outcome
+        let outcome = first.into_iter().collect::<Result<(), _>>().and(last);
+        let lost = outcome.as_ref().is_err_and(is_loss);
+        self.told |= outcome.as_ref().is_err_and(|error| error.code().is_some());
+        outcome.map_err(store_error).inspect_err(|error| self.note(error, lost))
     }
 
-    async fn commit(&mut self) -> Result<(), StoreError> {
+    async fn commit(&mut self, pool: &Pool) -> Result<(), StoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
         if self.put_off.is_empty() && self.begin != Begin::Sent {
             return Ok(());
         }
-        let connection = self.connection.clone();
-        if self.begin == Begin::Never {
-            return self.behind_put_off(async { Ok(()) }).await;
+        if self.connection.client.is_closed() {
+            let error = StoreError::Unavailable("the connection broke".to_owned());
+            self.note(&error, true);
+            return Err(error);
         }
-        self.behind_put_off(async move { connection.client.batch_execute("COMMIT").await }).await
+        let own_id = self.ready(OWN_ID, &[]).await?;
+        let connection = self.connection.clone();
+        let id = RefCell::new(None);
+        let sent = self.behind_put_off(async {
+            // The answer to the first is here before the second waits for the disk.
+            let ask = async {
+                let row = connection.client.query_one(&own_id, &[]).await?;
+                *id.borrow_mut() = Some(row.try_get::<_, Option<String>>(0)?);
+                Ok::<_, tokio_postgres::Error>(())
+            };
+            let (asked, committed) = join(ask, connection.client.batch_execute("COMMIT")).await;
+            asked.and(committed)
+        });
+        match sent.await {
+            Err(error) if self.lost => self.find_out(pool, id.into_inner(), error).await,
+            outcome => outcome,
+        }
+    }
+
+    /// The connection broke at the commit: asks the server what became of the transaction.
+    async fn find_out(&mut self, pool: &Pool, id: Option<Option<String>>, error: StoreError) -> Result<(), StoreError> {
+        let fate = match id {
+            Some(Some(id)) => pool.fate_of(&id).await,
+            // It wrote nothing.
+            Some(None) => Fate::Committed,
+            // The server gave up a statement before it, and with it the rest.
+            None if self.told => Fate::Aborted,
+            None => Fate::Unknown,
+        };
+        match fate {
+            Fate::Committed => Ok(()),
+            Fate::Aborted => Err(error),
+            Fate::Unknown => {
+                self.unknown = true;
+                Err(StoreError::Unknown(error.to_string()))
+            }
+        }
     }
 
     async fn roll_back(&mut self) {
         self.put_off.clear();
-        if self.begin == Begin::Sent {
+        if self.begin == Begin::Sent && !self.lost {
             // Where this fails the connection is closed, which rolls back too.
             drop(self.connection.client.batch_execute("ROLLBACK").await);
         }
@@ -360,6 +470,28 @@ impl ToSql for Value {
     to_sql_checked!();
 }
 
+impl Value {
+    /// Whether PostgreSQL would take it for a parameter of this type.
+    fn fits(&self, ty: &Type) -> bool {
+        match self {
+            Self::Null => <Self as ToSql>::accepts(ty),
+            Self::Int(n) => *ty == Type::INT8 || (*ty == Type::INT4 && i32::try_from(*n).is_ok()),
+            Self::Real(_) => *ty == Type::FLOAT8,
+            Self::Text(_) => matches!(*ty, Type::TEXT | Type::VARCHAR),
+        }
+    }
+}
+
+/// Whether the connection is gone, rather than that the server refused something.
+fn is_loss(error: &tokio_postgres::Error) -> bool {
+    let at_socket = || std::error::Error::source(error).is_some_and(|cause| cause.is::<std::io::Error>());
+    match error.code() {
+        Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN) => true,
+        Some(code) => code.code().starts_with("08"),
+        None => error.is_closed() || at_socket(),
+    }
+}
+
 fn store_error(error: tokio_postgres::Error) -> StoreError {
     let text = std::error::Error::source(&error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
     match error.code() {
@@ -370,6 +502,8 @@ fn store_error(error: tokio_postgres::Error) -> StoreError {
         Some(code) if ["53", "57", "58", "08"].iter().any(|class| code.code().starts_with(class)) => {
             StoreError::Unavailable(text)
         }
+        // After a failover: this server is the standby now.
+        Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => StoreError::Unavailable(text),
         Some(_) => StoreError::Statement(text),
         None => StoreError::Unavailable(text),
     }

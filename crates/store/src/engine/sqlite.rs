@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql};
@@ -43,10 +44,10 @@ pub struct Sqlite {
 }
 
 struct Shared {
-    writer: mpsc::Sender<Box<dyn Job>>,
-    readers: Vec<mpsc::Sender<Box<dyn Job>>>,
+    writer: Worker,
+    readers: Vec<Worker>,
     turn: AtomicUsize,
-    /// Held for as long as the store is open.
+    /// Held for as long as the store is open: dropped after the workers, which end first.
     _lock: File,
 }
 
@@ -56,9 +57,15 @@ impl Sqlite {
     pub fn open(path: &Path, readers: usize) -> Result<Self, OpenSqliteError> {
         let lock = lock(path)?;
         let open = || connect(path).map_err(|source| OpenSqliteError::Sqlite { path: path.to_owned(), source });
-        let writer = spawn(open()?, "sqlite-writer", write_loop);
-        let readers =
-            (0..readers.max(1)).map(|_| Ok(spawn(open()?, "sqlite-reader", read_loop))).collect::<Result<_, _>>()?;
+        let open_reader = || {
+            let connection = open()?;
+            let guarded = connection.pragma_update(None, "query_only", true);
+            guarded.map(|()| connection).map_err(|source| OpenSqliteError::Sqlite { path: path.to_owned(), source })
+        };
+        let writer = Worker::spawn(open()?, "sqlite-writer", write_loop);
+        let readers = (0..readers.max(1))
+            .map(|_| Ok(Worker::spawn(open_reader()?, "sqlite-reader", read_loop)))
+            .collect::<Result<_, _>>()?;
         Ok(Self { shared: Arc::new(Shared { writer, readers, turn: AtomicUsize::new(0), _lock: lock }) })
     }
 
@@ -67,7 +74,7 @@ impl Sqlite {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        submit(&self.shared.writer, work).await
+        submit(&self.shared.writer.jobs, work).await
     }
 
     pub(super) async fn read<T, E>(&self, work: impl Work<T, E>) -> Result<T, E>
@@ -76,7 +83,7 @@ impl Sqlite {
         E: From<StoreError> + Send + 'static,
     {
         let turn = self.shared.turn.fetch_add(1, Ordering::Relaxed) % self.shared.readers.len();
-        submit(&self.shared.readers[turn], work).await
+        submit(&self.shared.readers[turn].jobs, work).await
     }
 }
 
@@ -103,18 +110,31 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn spawn(
-    connection: Connection,
-    name: &str,
-    work: fn(Rc<Connection>, mpsc::Receiver<Box<dyn Job>>),
-) -> mpsc::Sender<Box<dyn Job>> {
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(Rc::new(connection), receiver));
-    if let Err(error) = spawned {
-        // The receiver is gone with the closure: every caller will hear that the store has stopped.
-        tracing::error!(%error, name, "no thread for the store");
+/// A thread with a connection of its own.
+struct Worker {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    fn spawn(connection: Connection, name: &str, work: fn(Rc<Connection>, mpsc::Receiver<Box<dyn Job>>)) -> Self {
+        let (jobs, receiver) = mpsc::channel(QUEUE);
+        let thread =
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || work(Rc::new(connection), receiver));
+        // Without a thread the receiver is gone with the closure: every caller will hear that the store has stopped.
+        let thread = thread.inspect_err(|error| tracing::error!(%error, name, "no thread for the store")).ok();
+        Self { jobs, thread }
     }
-    sender
+}
+
+impl Drop for Worker {
+    /// Waits for what is queued, so that the file is free when the store is gone.
+    fn drop(&mut self) {
+        self.jobs = mpsc::channel(1).0;
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            drop(thread.join());
+        }
+    }
 }
 
 fn write_loop(connection: Rc<Connection>, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
@@ -134,6 +154,10 @@ fn run_group(
     group: &mut Vec<Box<dyn Job>>,
     mut next: impl FnMut() -> Option<Box<dyn Job>>,
 ) -> Result<(), String> {
+    if !connection.is_autocommit() {
+        // The group before could neither be committed nor rolled back.
+        drop(batch(connection, "ROLLBACK"));
+    }
     let begun = batch(connection, "BEGIN IMMEDIATE");
     while group.len() < GROUP {
         let Some(mut job) = next() else { break };
@@ -155,7 +179,7 @@ fn run_in_savepoint(connection: &Rc<Connection>, job: &mut dyn Job) {
         job.fail(&error);
         return;
     }
-    let kept = job.run(Tx::on_sqlite(connection.clone()));
+    let kept = job.run(Tx::on_sqlite(connection.clone(), true));
     if connection.is_autocommit() {
         return;
     }
@@ -165,7 +189,9 @@ fn run_in_savepoint(connection: &Rc<Connection>, job: &mut dyn Job) {
         batch(connection, "ROLLBACK TO job").and_then(|()| batch(connection, "RELEASE job"))
     };
     if let Err(error) = ended {
+        // What it wrote can't be told from what the others wrote: none of it may be kept.
         job.fail(&error);
+        drop(batch(connection, "ROLLBACK"));
     }
 }
 
@@ -173,7 +199,7 @@ fn read_loop(connection: Rc<Connection>, mut jobs: mpsc::Receiver<Box<dyn Job>>)
     while let Some(mut job) = jobs.blocking_recv() {
         let begun = batch(&connection, "BEGIN");
         if begun.is_ok() {
-            job.run(Tx::on_sqlite(connection.clone()));
+            job.run(Tx::on_sqlite(connection.clone(), false));
         }
         if !connection.is_autocommit() {
             drop(batch(&connection, "ROLLBACK"));
@@ -248,7 +274,7 @@ impl ToSql for Value {
 
 fn store_error(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::ConstraintViolation) => StoreError::Clash(error.to_string()),
+        Some(ErrorCode::ConstraintViolation) if is_duplicate(&error) => StoreError::Clash(error.to_string()),
         Some(
             ErrorCode::DiskFull
             | ErrorCode::SystemIoFailure
@@ -261,6 +287,13 @@ fn store_error(error: rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(error.to_string()),
         _ => StoreError::Statement(error.to_string()),
     }
+}
+
+/// Whether a key was taken. Any other constraint that breaks is a mistake of ours.
+fn is_duplicate(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+    let code = error.sqlite_error().map(|e| e.extended_code);
+    matches!(code, Some(SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_UNIQUE))
 }
 
 /// A unit of work without its types.
@@ -299,8 +332,11 @@ where
     fn run(&mut self, mut tx: Tx) -> bool {
         // A panic in one transaction must not take the writer down with everybody else's.
         let result = catch_unwind(AssertUnwindSafe(|| drive((self.work)(&mut tx))));
-        let result =
+        let mut result =
             result.unwrap_or_else(|_| Err(StoreError::Statement("the transaction panicked".to_owned()).into()));
+        if let (Ok(_), Some(failure)) = (&result, tx.into_failure()) {
+            result = Err(failure.into());
+        }
         let kept = result.is_ok();
         self.result = Some(result);
         kept

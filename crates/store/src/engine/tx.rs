@@ -15,36 +15,50 @@ pub enum Engine {
     Postgres,
 }
 
-/// A transaction. What is written through it is kept only when the closure it was given to returns `Ok`.
+/// A transaction. What is written through it is kept only when the closure it was given to returns `Ok` and none
+/// of its statements failed.
 pub struct Tx {
     connection: Connection,
+    writes: bool,
 }
 
 enum Connection {
-    Sqlite(Rc<rusqlite::Connection>),
+    Sqlite {
+        connection: Rc<rusqlite::Connection>,
+        /// The first statement that failed. PostgreSQL keeps nothing after one, so SQLite doesn't either.
+        failed: Option<StoreError>,
+    },
     Postgres(Session),
 }
 
 impl Tx {
-    pub(super) fn on_sqlite(connection: Rc<rusqlite::Connection>) -> Self {
-        Self { connection: Connection::Sqlite(connection) }
+    pub(super) fn on_sqlite(connection: Rc<rusqlite::Connection>, writes: bool) -> Self {
+        Self { connection: Connection::Sqlite { connection, failed: None }, writes }
     }
 
-    pub(super) fn on_postgres(session: Session) -> Self {
-        Self { connection: Connection::Postgres(session) }
+    pub(super) fn on_postgres(session: Session, writes: bool) -> Self {
+        Self { connection: Connection::Postgres(session), writes }
     }
 
     pub(super) fn into_session(self) -> Option<Session> {
         match self.connection {
             Connection::Postgres(session) => Some(session),
-            Connection::Sqlite(_) => None,
+            Connection::Sqlite { .. } => None,
+        }
+    }
+
+    /// Why nothing may be kept, where a statement failed. On SQLite only.
+    pub(super) fn into_failure(self) -> Option<StoreError> {
+        match self.connection {
+            Connection::Sqlite { failed, .. } => failed,
+            Connection::Postgres(_) => None,
         }
     }
 
     #[must_use]
     pub fn engine(&self) -> Engine {
         match self.connection {
-            Connection::Sqlite(_) => Engine::Sqlite,
+            Connection::Sqlite { .. } => Engine::Sqlite,
             Connection::Postgres(_) => Engine::Postgres,
         }
     }
@@ -55,8 +69,11 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn run<const N: usize>(&mut self, sql: Sql, params: [Value; N]) -> Result<(), StoreError> {
+        self.may_write(sql)?;
         match &mut self.connection {
-            Connection::Sqlite(connection) => sqlite::execute(connection, sql, &params).map(drop),
+            Connection::Sqlite { connection, failed } => {
+                noted(failed, sqlite::execute(connection, sql, &params)).map(drop)
+            }
             Connection::Postgres(session) => {
                 session.put_off(sql, params.into());
                 Ok(())
@@ -69,8 +86,9 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn change<const N: usize>(&mut self, sql: Sql, params: [Value; N]) -> Result<u64, StoreError> {
+        self.may_write(sql)?;
         match &mut self.connection {
-            Connection::Sqlite(connection) => sqlite::execute(connection, sql, &params),
+            Connection::Sqlite { connection, failed } => noted(failed, sqlite::execute(connection, sql, &params)),
             Connection::Postgres(session) => session.execute(sql, params.into()).await,
         }
     }
@@ -85,9 +103,10 @@ impl Tx {
         sql: Sql,
         each: Vec<[Value; N]>,
     ) -> Result<Vec<u64>, StoreError> {
+        self.may_write(sql)?;
         match &mut self.connection {
-            Connection::Sqlite(connection) => {
-                each.iter().map(|params| sqlite::execute(connection, sql, params)).collect()
+            Connection::Sqlite { connection, failed } => {
+                noted(failed, each.iter().map(|params| sqlite::execute(connection, sql, params)).collect())
             }
             Connection::Postgres(session) => session.execute_each(sql, each.into_iter().map(Vec::from).collect()).await,
         }
@@ -99,7 +118,7 @@ impl Tx {
     /// [`StoreError`].
     pub(crate) async fn define(&mut self, sql: &str) -> Result<(), StoreError> {
         match &mut self.connection {
-            Connection::Sqlite(connection) => sqlite::define(connection, sql),
+            Connection::Sqlite { connection, failed } => noted(failed, sqlite::define(connection, sql)),
             Connection::Postgres(session) => session.define(sql).await,
         }
     }
@@ -110,7 +129,7 @@ impl Tx {
     /// [`StoreError::Statement`] with the engine's complaint.
     pub async fn prepare(&mut self, sql: Sql) -> Result<(), StoreError> {
         match &mut self.connection {
-            Connection::Sqlite(connection) => sqlite::prepare(connection, sql),
+            Connection::Sqlite { connection, .. } => sqlite::prepare(connection, sql),
             Connection::Postgres(session) => session.prepare(sql).await,
         }
     }
@@ -121,7 +140,7 @@ impl Tx {
     /// [`StoreError`].
     pub async fn rows<const N: usize>(&mut self, sql: Sql, params: [Value; N]) -> Result<Vec<Row>, StoreError> {
         match &mut self.connection {
-            Connection::Sqlite(connection) => sqlite::query(connection, sql, &params),
+            Connection::Sqlite { connection, failed } => noted(failed, sqlite::query(connection, sql, &params)),
             Connection::Postgres(session) => session.query(sql, params.into()).await,
         }
     }
@@ -143,4 +162,14 @@ impl Tx {
             .await?
             .ok_or_else(|| StoreError::Corrupt("a query that always has a row had none".to_owned()))
     }
+
+    fn may_write(&self, sql: Sql) -> Result<(), StoreError> {
+        if self.writes { Ok(()) } else { Err(StoreError::Statement(format!("a read must not write: {}", sql.0))) }
+    }
+}
+
+fn noted<T>(failed: &mut Option<StoreError>, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    result.inspect_err(|error| {
+        failed.get_or_insert_with(|| error.clone());
+    })
 }
