@@ -29,12 +29,17 @@ impl Scope<'_> {
             return Ok(());
         }
         let (from, to) = posting.kind.books();
-        self.tx.run(TAKE, params![posting.amount, self.account, from.as_str()]).await?;
-        self.tx.run(PUT, params![posting.amount, self.account, to.as_str()]).await?;
+        let mut halves = [(from, TAKE), (to, PUT)];
+        // Always in one order: lines that go opposite ways between two books would wait for each other.
+        halves.sort_by_key(|(book, _)| order(*book));
+        for (book, change) in halves {
+            self.tx.run(change, params![posting.amount, self.account, book.as_str()]).await?;
+        }
         self.enter(posting).await
     }
 
-    /// Posts a line only where the book it takes from covers it; false when not. Safe under concurrency.
+    /// Posts a line only where the book it takes from covers it; false when not. Safe under concurrency. For kinds that
+    /// take from the book that comes first in [`order`]: those that spend.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -76,6 +81,16 @@ impl Scope<'_> {
             posting.at
         ];
         self.tx.run(INSERT_ENTRY, values).await
+    }
+}
+
+/// The order in which a transaction changes books, which is the order in which PostgreSQL locks them.
+const fn order(book: Book) -> u8 {
+    match book {
+        Book::Wallet => 0,
+        Book::Held => 1,
+        Book::Revenue => 2,
+        Book::Funding => 3,
     }
 }
 
