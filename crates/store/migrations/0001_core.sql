@@ -72,6 +72,7 @@ CREATE TABLE numbers (
     released_at BIGINT
 ) {clustered};
 CREATE INDEX numbers_by_account ON numbers (account_id, status, id);
+CREATE INDEX numbers_by_phone ON numbers (account_id, phone_number);
 CREATE UNIQUE INDEX numbers_active ON numbers (phone_number) WHERE status = 'active';
 CREATE INDEX numbers_by_agent ON numbers (agent_id, id) WHERE agent_id IS NOT NULL;
 CREATE INDEX numbers_renewing ON numbers (renews_at) WHERE status = 'active';

@@ -48,8 +48,10 @@ statements! {
     EARLY_FOR = "SELECT carrier_message_id, status, error_code, failure_reason, at FROM early_receipts
         WHERE message_id = $1 ORDER BY at";
     DROP_EARLY = "DELETE FROM early_receipts WHERE carrier = $1 AND carrier_message_id = $2";
-    BELATED = "SELECT DISTINCT m.id FROM early_receipts e JOIN messages m
-        ON m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier AND m.direction = 'outbound' LIMIT 100";
+    /// A CROSS JOIN, because SQLite keeps its order: from the few receipts to their messages.
+    BELATED = "SELECT DISTINCT m.id FROM early_receipts e CROSS JOIN messages m
+        WHERE m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier AND m.direction = 'outbound'
+        LIMIT 100";
     PRUNE_EARLY = "DELETE FROM early_receipts WHERE at < $1";
 }
 
