@@ -1,0 +1,25 @@
+//! What the store promises, told once and run on both engines.
+//!
+//! In: a fresh database per test, SQLite in a temporary folder or PostgreSQL at `OFFHOOK_TEST_POSTGRES`, which
+//! `./test store` sets. Never here: HTTP, carriers, or a test that knows one engine only, but for what only one has.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop where it stands")]
+#![allow(clippy::disallowed_methods, reason = "tests watch what they start")]
+
+#[macro_use]
+mod engines;
+mod fixtures;
+
+mod accounts;
+mod agents;
+mod concurrency;
+mod connections;
+mod files;
+mod idempotency;
+mod leases;
+mod ledger;
+mod migrations;
+mod numbers;
+mod plans;
+mod statements;
+mod transactions;
