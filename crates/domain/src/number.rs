@@ -73,6 +73,15 @@ impl Number {
     }
 }
 
+/// What a number shows of its owner on phones that can show it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ContactCard {
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub display_name: Option<String>,
+    pub avatar_url: Option<String>,
+}
+
 /// How far a purchase has come. Each step is its own transaction; the reconciler ends what a crash cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PurchaseState {

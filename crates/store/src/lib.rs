@@ -4,7 +4,10 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod calls;
+pub mod contact_cards;
 pub mod contacts;
+pub mod conversations;
 pub mod deliveries;
 pub mod delivery_work;
 pub mod engine;
@@ -13,6 +16,7 @@ pub mod idempotency;
 pub mod leases;
 pub mod ledger;
 pub mod message_flow;
+pub mod messages;
 mod migrate;
 pub mod numbers;
 pub mod sandbox_world;
@@ -32,13 +36,17 @@ pub fn every_statement() -> Vec<Sql> {
     [
         accounts::STATEMENTS,
         agents::STATEMENTS,
+        calls::STATEMENTS,
+        contact_cards::STATEMENTS,
         contacts::STATEMENTS,
+        conversations::STATEMENTS,
         deliveries::STATEMENTS,
         delivery_work::STATEMENTS,
         idempotency::STATEMENTS,
         leases::STATEMENTS,
         ledger::STATEMENTS,
         message_flow::STATEMENTS,
+        messages::STATEMENTS,
         numbers::STATEMENTS,
         sandbox_world::STATEMENTS,
         send_jobs::STATEMENTS,

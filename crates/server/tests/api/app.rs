@@ -15,12 +15,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use offhook_carriers::SandboxCarrier;
+use offhook_carriers::{Inbound, InboundMessage, SandboxCarrier};
 use offhook_domain::number::{Number, NumberStatus};
 use offhook_domain::{
-    AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, NumberId, PurchaseId, SystemClock, Timestamp,
+    AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, MessageId, NumberId, PurchaseId, SystemClock, Timestamp,
 };
-use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key};
+use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key, receive_message};
 use offhook_server::config::{Config, Database};
 use offhook_server::guarded_http::{EgressPolicy, GuardedClient};
 use offhook_server::http::auth::key_cache;
@@ -125,6 +125,24 @@ impl TestApp {
             .write::<_, StoreError>(async move |tx: &mut Tx| tx.sell_sandbox_number(&number, &reference, now).await)
             .await
             .unwrap();
+    }
+
+    /// Has a carrier bring a text, as if from another network.
+    pub async fn is_texted(&self, from: &str, to: &str, body: &str) {
+        self.is_sent(from, to, body, &[]).await;
+    }
+
+    /// Has a carrier bring a text with media.
+    pub async fn is_sent(&self, from: &str, to: &str, body: &str, media_urls: &[&str]) {
+        let message = InboundMessage {
+            carrier: "sandbox",
+            carrier_message_id: MessageId::generate(self.app.now()).to_string(),
+            from: from.to_owned(),
+            to: E164::parse(to).unwrap(),
+            body: body.to_owned(),
+            media_urls: media_urls.iter().map(|url| (*url).to_owned()).collect(),
+        };
+        receive_message::receive(&self.app, vec![Inbound::Message(message)]).await.unwrap();
     }
 
     /// Lets time pass.

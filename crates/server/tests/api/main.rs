@@ -5,5 +5,7 @@
 mod agents;
 mod app;
 mod contacts;
+mod conversations;
 mod messages;
+mod number_history;
 mod openapi;
