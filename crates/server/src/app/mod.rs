@@ -4,6 +4,7 @@ pub mod announce;
 pub mod api_keys;
 pub mod bootstrap;
 mod carriers;
+pub mod post_event;
 pub mod receive_message;
 pub mod record_outcome;
 mod sandbox_world;
