@@ -5,7 +5,6 @@
 //! or a clock that is not passed in.
 
 pub mod agent;
-pub mod call;
 pub mod contact;
 pub mod conversation;
 pub mod event;
@@ -15,6 +14,7 @@ pub mod message;
 pub mod number;
 pub mod phone;
 pub mod pii;
+pub mod purchase;
 pub mod segments;
 pub mod time;
 pub mod usage;

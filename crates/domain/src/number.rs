@@ -4,11 +4,6 @@ use crate::ids::{AccountId, AgentId, NumberId};
 use crate::phone::{Country, E164};
 use crate::time::Timestamp;
 
-/// How long a number is paid for at a time (contract, "Account": 30 days from purchase).
-pub const PERIOD_DAYS: u64 = 30;
-/// How long an unpaid number is kept before it goes back.
-pub const GRACE_DAYS: u64 = 30;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NumberStatus {
     Active,
@@ -70,45 +65,5 @@ impl Number {
         self.released_at = Some(at);
         self.agent_id = None;
         Ok(())
-    }
-}
-
-/// What a number shows of its owner on phones that can show it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ContactCard {
-    pub first_name: Option<String>,
-    pub last_name: Option<String>,
-    pub display_name: Option<String>,
-    pub avatar_url: Option<String>,
-}
-
-/// How far a purchase has come. Each step is its own transaction; the reconciler ends what a crash cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PurchaseState {
-    /// Limit and balance are held, the carrier may or may not have been asked.
-    Reserved,
-    /// The carrier's answer is unknown; the reconciler is finding out.
-    Unconfirmed,
-    /// Bought and stored.
-    Stored,
-    /// Not bought; limit and balance were given back.
-    Undone,
-}
-
-impl PurchaseState {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reserved => "reserved",
-            Self::Unconfirmed => "unconfirmed",
-            Self::Stored => "stored",
-            Self::Undone => "undone",
-        }
-    }
-
-    /// Whether the reconciler still has to end it.
-    #[must_use]
-    pub const fn is_open(self) -> bool {
-        matches!(self, Self::Reserved | Self::Unconfirmed)
     }
 }

@@ -76,6 +76,7 @@ CREATE INDEX numbers_by_phone ON numbers (account_id, phone_number);
 CREATE UNIQUE INDEX numbers_active ON numbers (phone_number) WHERE status = 'active';
 CREATE INDEX numbers_by_agent ON numbers (agent_id, id) WHERE agent_id IS NOT NULL;
 CREATE INDEX numbers_renewing ON numbers (renews_at) WHERE status = 'active';
+CREATE INDEX numbers_unpaid ON numbers (unpaid_since) WHERE status = 'active' AND unpaid_since IS NOT NULL;
 CREATE INDEX numbers_expiring ON numbers (expires_at) WHERE status = 'active' AND expires_at IS NOT NULL;
 
 CREATE TABLE contact_cards (
@@ -118,6 +119,7 @@ CREATE TABLE carrier_releases (
     attempts BIGINT NOT NULL DEFAULT 0
 ) {clustered};
 CREATE INDEX carrier_releases_due ON carrier_releases (due_at);
+CREATE INDEX carrier_releases_by_phone ON carrier_releases (phone_number);
 
 CREATE TABLE contacts (
     id TEXT PRIMARY KEY,

@@ -42,19 +42,33 @@ impl Scope<'_> {
             if self.tx.change(CLAIM, params![self.account, key, fingerprint, at]).await? == 1 {
                 return Ok(Claim::Fresh);
             }
-            let Some(mut row) = self.tx.row(LOOK, params![self.account, key]).await? else { continue };
-            let (known, status): (String, Option<i64>) = (row.take()?, row.take()?);
-            let (body, since): (Option<String>, Timestamp) = (row.take()?, row.take()?);
-            if at.since(since) > KEPT {
-                self.forget_once(key).await?;
-                continue;
+            let Some((known, since)) = self.find_once(key, fingerprint).await? else { continue };
+            if at.since(since) <= KEPT {
+                return Ok(known);
             }
-            return Ok(match status {
-                _ if known != fingerprint => Claim::Reused,
-                Some(status) => Claim::Done { status, body },
-                None => Claim::InProgress,
-            });
+            self.forget_once(key).await?;
         }
+    }
+
+    /// What is known of a key, without claiming it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn look_once(&mut self, key: &str, fingerprint: &str, at: Timestamp) -> Result<Claim, StoreError> {
+        let found = self.find_once(key, fingerprint).await?;
+        Ok(found.filter(|(_, since)| at.since(*since) <= KEPT).map_or(Claim::Fresh, |(known, _)| known))
+    }
+
+    async fn find_once(&mut self, key: &str, fingerprint: &str) -> Result<Option<(Claim, Timestamp)>, StoreError> {
+        let Some(mut row) = self.tx.row(LOOK, params![self.account, key]).await? else { return Ok(None) };
+        let (known, status): (String, Option<i64>) = (row.take()?, row.take()?);
+        let (body, since): (Option<String>, Timestamp) = (row.take()?, row.take()?);
+        let claim = match status {
+            _ if known != fingerprint => Claim::Reused,
+            Some(status) => Claim::Done { status, body },
+            None => Claim::InProgress,
+        };
+        Ok(Some((claim, since)))
     }
 
     /// Keeps the outcome under a claimed key.

@@ -4,10 +4,8 @@
 
 pub mod accounts;
 pub mod agents;
-pub mod calls;
-pub mod contact_cards;
+pub mod carrier_releases;
 pub mod contacts;
-pub mod conversations;
 pub mod deliveries;
 pub mod delivery_work;
 pub mod engine;
@@ -16,9 +14,10 @@ pub mod idempotency;
 pub mod leases;
 pub mod ledger;
 pub mod message_flow;
-pub mod messages;
 mod migrate;
 pub mod numbers;
+pub mod purchases;
+pub mod renewals;
 pub mod sandbox_world;
 mod scope;
 pub mod send_jobs;
@@ -36,18 +35,17 @@ pub fn every_statement() -> Vec<Sql> {
     [
         accounts::STATEMENTS,
         agents::STATEMENTS,
-        calls::STATEMENTS,
-        contact_cards::STATEMENTS,
+        carrier_releases::STATEMENTS,
         contacts::STATEMENTS,
-        conversations::STATEMENTS,
         deliveries::STATEMENTS,
         delivery_work::STATEMENTS,
         idempotency::STATEMENTS,
         leases::STATEMENTS,
         ledger::STATEMENTS,
         message_flow::STATEMENTS,
-        messages::STATEMENTS,
         numbers::STATEMENTS,
+        purchases::STATEMENTS,
+        renewals::STATEMENTS,
         sandbox_world::STATEMENTS,
         send_jobs::STATEMENTS,
         usage::STATEMENTS,

@@ -26,6 +26,7 @@ statements! {
         purchased_at, renews_at, unpaid_since, released_at FROM numbers WHERE agent_id = $1 AND account_id = $2 ORDER BY id";
     UPDATE = "UPDATE numbers SET status = $1, agent_id = $2, external_id = $3, expires_at = $4, renews_at = $5,
         unpaid_since = $6, released_at = $7 WHERE account_id = $8 AND id = $9";
+    LOCK = "UPDATE numbers SET status = status WHERE account_id = $1 AND id = $2";
     ATTACH = "UPDATE numbers SET agent_id = $1 WHERE account_id = $2 AND id = $3 AND status = 'active'";
     DETACH = "UPDATE numbers SET agent_id = NULL WHERE account_id = $1 AND id = $2 AND agent_id = $3";
     RELEASE = "UPDATE numbers SET status = 'released', released_at = $1, agent_id = NULL
@@ -62,6 +63,15 @@ impl Scope<'_> {
     /// [`StoreError`].
     pub async fn number(&mut self, id: &NumberId) -> Result<Option<Number>, StoreError> {
         self.tx.row(GET, params![self.account, id]).await?.map(read).transpose()
+    }
+
+    /// A number that nobody else changes before the commit.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn number_to_change(&mut self, id: &NumberId) -> Result<Option<Number>, StoreError> {
+        self.tx.run(LOCK, params![self.account, id]).await?;
+        self.number(id).await
     }
 
     /// The account's number with these digits: the active one, else the one it held last.
@@ -145,7 +155,7 @@ impl Tx {
     }
 }
 
-fn read(mut row: Row) -> Result<Number, StoreError> {
+pub(crate) fn read(mut row: Row) -> Result<Number, StoreError> {
     Ok(Number {
         id: row.take()?,
         account_id: row.take()?,

@@ -1,12 +1,13 @@
 //! What accounts did, counted by the hour: written with what is counted, read as sums.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
 use offhook_domain::usage::UsageDelta;
-use offhook_domain::{NumberId, Timestamp};
+use offhook_domain::{AgentId, Country, E164, NumberId, Timestamp};
 
-use crate::engine::{Engine, params, statements};
+use crate::engine::{Engine, Row, params, statements};
 use crate::error::StoreError;
 use crate::scope::Scope;
 
@@ -23,6 +24,49 @@ statements! {
         webhooks = usage_hours.webhooks + excluded.webhooks,
         webhooks_succeeded = usage_hours.webhooks_succeeded + excluded.webhooks_succeeded,
         webhooks_failed = usage_hours.webhooks_failed + excluded.webhooks_failed";
+    TOTALS = "SELECT CAST(COALESCE(SUM(messages_in), 0) AS BIGINT), CAST(COALESCE(SUM(messages_out), 0) AS BIGINT),
+        CAST(COALESCE(SUM(segments), 0) AS BIGINT), CAST(COALESCE(SUM(webhooks), 0) AS BIGINT),
+        CAST(COALESCE(SUM(webhooks_succeeded), 0) AS BIGINT), CAST(COALESCE(SUM(webhooks_failed), 0) AS BIGINT)
+        FROM usage_hours WHERE account_id = $1 AND hour >= $2";
+    BY_DAY = "SELECT hour / 86400000000, CAST(SUM(messages_in + messages_out) AS BIGINT), CAST(SUM(webhooks) AS BIGINT)
+        FROM usage_hours WHERE account_id = $1 AND hour >= $2 GROUP BY hour / 86400000000";
+    BY_NUMBER = "SELECT number_id, CAST(SUM(messages_in + messages_out) AS BIGINT) FROM usage_hours
+        WHERE account_id = $1 AND number_id <> '' GROUP BY number_id";
+    NUMBERS = "SELECT n.id, n.phone_number, n.country, n.status, n.agent_id, a.name FROM numbers n
+        LEFT JOIN agents a ON a.id = n.agent_id AND a.account_id = n.account_id
+        WHERE n.account_id = $1";
+    BY_AGENT = "SELECT agent_key, CAST(SUM(messages_in + messages_out) AS BIGINT) FROM usage_hours
+        WHERE account_id = $1 AND hour >= $2 AND hour < $3 GROUP BY agent_key";
+    AGENTS = "SELECT id, name FROM agents WHERE account_id = $1 ORDER BY id DESC";
+}
+
+/// What was done on one day, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayUsage {
+    /// Days since 1970-01-01.
+    pub day: i64,
+    pub messages: i64,
+    pub webhooks: i64,
+}
+
+/// A number and the messages it ever sent or received.
+#[derive(Debug, Clone)]
+pub struct NumberUsage {
+    pub id: NumberId,
+    pub phone_number: E164,
+    pub country: Country,
+    pub status: String,
+    pub agent_id: Option<AgentId>,
+    pub agent_name: Option<String>,
+    pub messages: i64,
+}
+
+/// An agent's messages. Without a name it was deleted; with an empty key there was none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentUsage {
+    pub agent_key: String,
+    pub name: Option<String>,
+    pub messages: i64,
 }
 
 impl Scope<'_> {
@@ -54,6 +98,82 @@ impl Scope<'_> {
             delta.webhooks_failed
         ];
         self.tx.run(COUNT, values).await
+    }
+
+    /// What was done since the hour of `since`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn usage_since(&mut self, since: Timestamp) -> Result<UsageDelta, StoreError> {
+        let mut row = self.tx.one(TOTALS, params![self.account, since.hour_start()]).await?;
+        Ok(UsageDelta {
+            messages_in: row.take()?,
+            messages_out: row.take()?,
+            segments: row.take()?,
+            webhooks: row.take()?,
+            webhooks_succeeded: row.take()?,
+            webhooks_failed: row.take()?,
+        })
+    }
+
+    /// What was done day by day since a day's start, in no order, quiet days left out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn usage_by_day(&mut self, since: Timestamp) -> Result<Vec<DayUsage>, StoreError> {
+        let rows = self.tx.rows(BY_DAY, params![self.account, since]).await?;
+        let read = |mut row: Row| Ok(DayUsage { day: row.take()?, messages: row.take()?, webhooks: row.take()? });
+        rows.into_iter().map(read).collect()
+    }
+
+    /// What each number did, the newest first, released ones too.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn usage_by_number(&mut self) -> Result<Vec<NumberUsage>, StoreError> {
+        let mut messages = HashMap::new();
+        for mut row in self.tx.rows(BY_NUMBER, params![self.account]).await? {
+            messages.insert(row.take::<NumberId>()?, row.take::<i64>()?);
+        }
+        let mut numbers = Vec::new();
+        for mut row in self.tx.rows(NUMBERS, params![self.account]).await? {
+            let id: NumberId = row.take()?;
+            numbers.push(NumberUsage {
+                messages: messages.remove(&id).unwrap_or(0),
+                id,
+                phone_number: row.take()?,
+                country: row.take()?,
+                status: row.take()?,
+                agent_id: row.take()?,
+                agent_name: row.take()?,
+            });
+        }
+        numbers.sort_by(|a, b| b.id.cmp(&a.id));
+        Ok(numbers)
+    }
+
+    /// What each agent did from one hour to before another: every agent there is, the newest first, then those
+    /// that are gone and did something.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn usage_by_agent(&mut self, from: Timestamp, to: Timestamp) -> Result<Vec<AgentUsage>, StoreError> {
+        let mut gone = Vec::new();
+        let values = params![self.account, from.hour_start(), to];
+        for mut row in self.tx.rows(BY_AGENT, values).await? {
+            gone.push(AgentUsage { agent_key: row.take()?, messages: row.take()?, name: None });
+        }
+        let mut agents = Vec::new();
+        for mut row in self.tx.rows(AGENTS, params![self.account]).await? {
+            let (agent_key, name): (String, _) = (row.take()?, row.take()?);
+            let place = gone.iter().position(|usage| usage.agent_key == agent_key);
+            let messages = place.map_or(0, |place| gone.remove(place).messages);
+            agents.push(AgentUsage { agent_key, name: Some(name), messages });
+        }
+        gone.retain(|usage| usage.messages > 0);
+        gone.sort_by(|a, b| b.agent_key.cmp(&a.agent_key));
+        agents.append(&mut gone);
+        Ok(agents)
     }
 }
 

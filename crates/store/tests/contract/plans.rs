@@ -20,6 +20,10 @@ const BY_INTENT: &[(&str, &str)] = &[
     ("SELECT line, due_at FROM heads WHERE", "sorts one row per endpoint that has something waiting"),
     ("SELECT DISTINCT line FROM send_jobs WHERE epoch IS NOT NULL", "an index of nothing but what is being sent now"),
     ("SELECT COUNT(*), MIN(at) FROM send_jobs", "a gauge: counts what waits"),
+    (
+        "FROM numbers n JOIN books b",
+        "reads the index of unpaid numbers, which are few, and finds their accounts' wallets",
+    ),
     ("FROM leases WHERE owner <>", "one row per line being worked on"),
 ];
 
