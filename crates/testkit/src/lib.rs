@@ -1,3 +1,4 @@
 //! offhook-testkit.
 
+pub mod clock;
 pub mod webhook_receiver;

@@ -3,13 +3,17 @@
 pub mod announce;
 pub mod api_keys;
 pub mod bootstrap;
+pub mod buy_number;
 mod carriers;
-pub mod post_event;
+mod offers;
 pub mod receive_message;
+pub mod reconcile_purchases;
 pub mod record_outcome;
+pub mod release_number;
 mod sandbox_world;
 mod secrets;
 pub mod send_message;
+pub mod settle_purchase;
 mod wakes;
 
 use std::sync::Arc;

@@ -143,20 +143,22 @@ impl Once {
         now: offhook_domain::Timestamp,
     ) -> Result<Option<Reply>, ApiError> {
         let Some(key) = &self.key else { return Ok(None) };
-        match tx.of(account).claim_once(&key.key, &key.fingerprint, now).await? {
-            Claim::Fresh => Ok(None),
-            Claim::Done { status, body } => Ok(Some(stored_reply(status, body))),
-            Claim::Reused => {
-                key.settled.store(true, Ordering::Relaxed);
-                let message = "this Idempotency-Key was used with another request";
-                Err(ApiError::unprocessable("IDEMPOTENCY_KEY_REUSED", message))
-            }
-            Claim::InProgress => {
-                key.settled.store(true, Ordering::Relaxed);
-                let message = "the first request with this Idempotency-Key is still under way";
-                Err(ApiError::conflict("IDEMPOTENCY_IN_PROGRESS", message))
-            }
-        }
+        key.judge(tx.of(account).claim_once(&key.key, &key.fingerprint, now).await?)
+    }
+
+    /// The kept answer where there is one, without claiming the key: an operation that asks others first looks
+    /// here before it does.
+    ///
+    /// # Errors
+    /// As for [`Once::write`].
+    pub async fn look(
+        &self,
+        tx: &mut Tx,
+        account: &AccountId,
+        now: offhook_domain::Timestamp,
+    ) -> Result<Option<Reply>, ApiError> {
+        let Some(key) = &self.key else { return Ok(None) };
+        key.judge(tx.of(account).look_once(&key.key, &key.fingerprint, now).await?)
     }
 
     /// Keeps the answer under the claimed key.
@@ -178,6 +180,26 @@ impl Once {
     pub fn settle(&self) {
         if let Some(key) = &self.key {
             key.settled.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl OnceKey {
+    /// Goes on with a fresh key, answers with what is kept, or refuses.
+    fn judge(&self, claim: Claim) -> Result<Option<Reply>, ApiError> {
+        match claim {
+            Claim::Fresh => Ok(None),
+            Claim::Done { status, body } => Ok(Some(stored_reply(status, body))),
+            Claim::Reused => {
+                self.settled.store(true, Ordering::Relaxed);
+                let message = "this Idempotency-Key was used with another request";
+                Err(ApiError::unprocessable("IDEMPOTENCY_KEY_REUSED", message))
+            }
+            Claim::InProgress => {
+                self.settled.store(true, Ordering::Relaxed);
+                let message = "the first request with this Idempotency-Key is still under way";
+                Err(ApiError::conflict("IDEMPOTENCY_IN_PROGRESS", message))
+            }
         }
     }
 }

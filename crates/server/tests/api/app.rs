@@ -7,20 +7,19 @@
 //! other.get(&format!("/v1/agents/{}", id(&agent))).await.refused(404);
 //! ```
 
+mod books;
 mod client;
+mod fake_carrier;
 mod shape;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use offhook_carriers::{Inbound, InboundMessage, SandboxCarrier};
+use offhook_carriers::{Carrier, SandboxCarrier};
 use offhook_domain::number::{Number, NumberStatus};
-use offhook_domain::{
-    AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, MessageId, NumberId, PurchaseId, SystemClock, Timestamp,
-};
-use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key, receive_message};
+use offhook_domain::{AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, NumberId, PurchaseId};
+use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key};
 use offhook_server::config::{Config, Database};
 use offhook_server::guarded_http::{EgressPolicy, GuardedClient};
 use offhook_server::http::auth::key_cache;
@@ -29,9 +28,12 @@ use offhook_server::lifecycle::Lifecycle;
 use offhook_server::serve;
 use offhook_store::accounts::StoredKey;
 use offhook_store::{Store, StoreError, Tx};
+use offhook_testkit::clock::ManualClock;
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
-pub use client::{Answer, Client, id};
+pub use client::{Client, id};
+pub use fake_carrier::{Deed, FakeCarrier};
 pub use shape::shape;
 
 /// A running installation with one account. Requests made on it are that account's.
@@ -39,12 +41,13 @@ pub struct TestApp {
     pub app: App,
     /// The OpenAPI document of its router.
     pub document: utoipa::openapi::OpenApi,
-    clock: Arc<TestClock>,
+    clock: Arc<ManualClock>,
     router: Router,
     client: Client,
     /// Where there are workers: their life, which ends with the test.
     life: Option<Lifecycle>,
-    _folder: TempDir,
+    settings: Vec<(&'static str, String)>,
+    folder: TempDir,
 }
 
 impl Drop for TestApp {
@@ -58,52 +61,16 @@ impl Drop for TestApp {
 impl TestApp {
     /// In sandbox mode, without a carrier.
     pub async fn start() -> Self {
-        Self::with_carriers(|_| Carriers::default()).await
+        Setup::default().start().await
     }
 
     /// In sandbox mode with the sandbox carrier, and with the workers that send and bring messages.
     pub async fn with_sandbox() -> Self {
-        let mut app = Self::build(|store, clock, wakes| {
-            let world = StoredWorld::new(store.clone(), clock.clone(), wakes.air.clone());
-            Carriers::new(vec![Arc::new(SandboxCarrier::new(Arc::new(world), clock.clone()))])
-        })
-        .await;
+        let mut app = Setup::default().sandbox().start().await;
         let life = Lifecycle::new(Duration::from_secs(10));
         serve::start_workers(&app.app, &life);
         app.life = Some(life);
         app
-    }
-
-    /// In sandbox mode with carriers that may stand on the store.
-    pub async fn with_carriers(carriers: impl FnOnce(&Store) -> Carriers) -> Self {
-        Self::build(|store, _, _| carriers(store)).await
-    }
-
-    async fn build(carriers: impl FnOnce(&Store, &Arc<dyn Clock>, &Wakes) -> Carriers) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = sandbox_config(&folder);
-        let Database::Sqlite(path) = config.storage.database() else { panic!("tests of the API run on SQLite") };
-        let store = Store::open_sqlite(&path, 2).unwrap();
-        offhook_store::migrate(&store).await.unwrap();
-        let clock = Arc::new(TestClock::default());
-        let wakes = Wakes::default();
-        let shared: Arc<dyn Clock> = clock.clone();
-        let carriers = carriers(&store, &shared, &wakes);
-        let app = App::new(Parts {
-            sealer: Sealer::new(config.secret_key().unwrap().bytes()),
-            config,
-            store,
-            clock: clock.clone(),
-            keys: key_cache(),
-            guard: GuardedClient::new(EgressPolicy { allow_http_loopback: true, ..EgressPolicy::default() }).unwrap(),
-            carriers,
-            wakes,
-            node: "test".to_owned(),
-            started_at: clock.now(),
-        });
-        let (router, document) = router(app.clone());
-        let client = open_account(&app, &router, "first").await;
-        Self { app, document, clock, router, client, life: None, _folder: folder }
     }
 
     /// Another tenant, who must see nothing of the first.
@@ -127,27 +94,95 @@ impl TestApp {
             .unwrap();
     }
 
-    /// Has a carrier bring a text, as if from another network.
-    pub async fn is_texted(&self, from: &str, to: &str, body: &str) {
-        self.is_sent(from, to, body, &[]).await;
-    }
-
-    /// Has a carrier bring a text with media.
-    pub async fn is_sent(&self, from: &str, to: &str, body: &str, media_urls: &[&str]) {
-        let message = InboundMessage {
-            carrier: "sandbox",
-            carrier_message_id: MessageId::generate(self.app.now()).to_string(),
-            from: from.to_owned(),
-            to: E164::parse(to).unwrap(),
-            body: body.to_owned(),
-            media_urls: media_urls.iter().map(|url| (*url).to_owned()).collect(),
-        };
-        receive_message::receive(&self.app, vec![Inbound::Message(message)]).await.unwrap();
+    /// Another process on the same store, begun now.
+    pub fn next_process(&self) -> App {
+        App::new(Parts {
+            config: sandbox_config(&self.folder, self.settings.clone()),
+            store: self.app.store.clone(),
+            clock: self.clock.clone(),
+            sealer: self.app.sealer.clone(),
+            keys: key_cache(),
+            guard: self.app.guard.clone(),
+            carriers: self.app.carriers.clone(),
+            wakes: Wakes::default(),
+            node: "next".to_owned(),
+            started_at: self.clock.now(),
+        })
     }
 
     /// Lets time pass.
     pub fn later(&self, span: Duration) {
-        self.clock.ahead.fetch_add(i64::try_from(span.as_micros()).unwrap(), Ordering::Relaxed);
+        self.clock.advance(span);
+    }
+}
+
+/// How an installation differs from the usual one.
+#[derive(Default)]
+pub struct Setup {
+    settings: Vec<(&'static str, String)>,
+    carriers: Option<MakeCarriers>,
+}
+
+type MakeCarriers = Box<dyn FnOnce(&Surroundings) -> Carriers>;
+
+/// What a carrier may stand on.
+struct Surroundings {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    air: Arc<Notify>,
+}
+
+impl Setup {
+    /// A setting by its environment variable, such as `OFFHOOK__LIMITS__NUMBERS_PER_ACCOUNT`.
+    pub fn setting(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.settings.push((name, value.to_string()));
+        self
+    }
+
+    /// With this carrier and no other.
+    pub fn carrier(self, carrier: Arc<dyn Carrier>) -> Self {
+        self.carriers(move |_| Carriers::new(vec![carrier]))
+    }
+
+    /// With the sandbox carrier.
+    pub fn sandbox(self) -> Self {
+        self.carriers(|Surroundings { store, clock, air }| {
+            let world = Arc::new(StoredWorld::new(store.clone(), clock.clone(), air.clone()));
+            Carriers::new(vec![Arc::new(SandboxCarrier::new(world, clock.clone()))])
+        })
+    }
+
+    fn carriers(mut self, carriers: impl FnOnce(&Surroundings) -> Carriers + 'static) -> Self {
+        self.carriers = Some(Box::new(carriers));
+        self
+    }
+
+    /// Starts it, without workers.
+    pub async fn start(self) -> TestApp {
+        let folder = tempfile::tempdir().unwrap();
+        let config = sandbox_config(&folder, self.settings.clone());
+        let Database::Sqlite(path) = config.storage.database() else { panic!("tests of the API run on SQLite") };
+        let store = Store::open_sqlite(&path, 2).unwrap();
+        offhook_store::migrate(&store).await.unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let wakes = Wakes::default();
+        let around = Surroundings { store: store.clone(), clock: clock.clone(), air: wakes.air.clone() };
+        let carriers = self.carriers.map(|carriers| carriers(&around)).unwrap_or_default();
+        let app = App::new(Parts {
+            sealer: Sealer::new(config.secret_key().unwrap().bytes()),
+            config,
+            store,
+            clock: clock.clone(),
+            keys: key_cache(),
+            guard: GuardedClient::new(EgressPolicy { allow_http_loopback: true, ..EgressPolicy::default() }).unwrap(),
+            carriers,
+            wakes,
+            node: "test".to_owned(),
+            started_at: clock.now(),
+        });
+        let (router, document) = router(app.clone());
+        let client = open_account(&app, &router, "first").await;
+        TestApp { app, document, clock, router, client, life: None, settings: self.settings, folder }
     }
 }
 
@@ -233,26 +268,9 @@ async fn open_account(app: &App, router: &Router, name: &'static str) -> Client 
     Client::new(app.clone(), router.clone(), account, Some(secret))
 }
 
-fn sandbox_config(folder: &TempDir) -> Config {
-    let data = folder.path().to_str().unwrap().to_owned();
-    let env = move |name: &str| match name {
-        "OFFHOOK_DATA" => Some(data.clone()),
-        "OFFHOOK_SECRET_KEY" => Some("07".repeat(32)),
-        "OFFHOOK__MODE__SANDBOX" => Some("true".to_owned()),
-        _ => None,
-    };
-    Config::load(&env).unwrap()
-}
-
-/// The machine's clock, moved ahead by the test.
-#[derive(Default)]
-struct TestClock {
-    wall: SystemClock,
-    ahead: AtomicI64,
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.wall.now().as_micros() + self.ahead.load(Ordering::Relaxed))
-    }
+fn sandbox_config(folder: &TempDir, mut settings: Vec<(&'static str, String)>) -> Config {
+    settings.push(("OFFHOOK_DATA", folder.path().to_str().unwrap().to_owned()));
+    settings.push(("OFFHOOK_SECRET_KEY", "07".repeat(32)));
+    settings.push(("OFFHOOK__MODE__SANDBOX", "true".to_owned()));
+    Config::load(&|name| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone())).unwrap()
 }

@@ -5,7 +5,8 @@
 mod agents;
 mod app;
 mod contacts;
-mod conversations;
 mod messages;
-mod number_history;
+mod numbers;
 mod openapi;
+mod purchases;
+mod renewals;

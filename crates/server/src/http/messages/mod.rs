@@ -1,4 +1,3 @@
 //! `/v1/messages`: what an agent says.
 
-pub mod react;
 pub mod send;

@@ -1,25 +1,24 @@
-//! `GET /v1/conversations`
+//! `GET /v1/numbers`
 
 use axum::Json;
 use axum::extract::State;
-use offhook_store::Tx;
 
-use super::ConversationView;
+use super::NumberView;
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::Query;
 use crate::http::page::{Listed, OffsetQuery};
 
-/// The account's conversations; the one spoken in last is first.
+/// The account's active numbers, the newest first.
 #[utoipa::path(
     get,
-    path = "/v1/conversations",
-    operation_id = "listConversations",
-    tag = "Conversations",
+    path = "/v1/numbers",
+    operation_id = "listNumbers",
+    tag = "Numbers",
     params(OffsetQuery),
     responses(
-        (status = 200, body = Listed<ConversationView>),
+        (status = 200, body = Listed<NumberView>),
         (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
         (status = 422, body = ErrorEnvelope, description = "limit or offset is out of range"),
     )
@@ -28,8 +27,9 @@ pub async fn handle(
     State(app): State<App>,
     caller: Caller,
     Query(query): Query<OffsetQuery>,
-) -> Result<Json<Listed<ConversationView>>, ApiError> {
+) -> Result<Json<Listed<NumberView>>, ApiError> {
     let window = query.window();
-    let page = app.store.read(async move |tx: &mut Tx| tx.of(&caller.account).conversations(window).await).await?;
-    Ok(Json(Listed::of(page, window, ConversationView::of)))
+    let page =
+        app.store.read::<_, ApiError>(async move |tx| Ok(tx.of(&caller.account).active_numbers(window).await?)).await?;
+    Ok(Json(Listed::of(page, window, |number| NumberView::of(&number))))
 }

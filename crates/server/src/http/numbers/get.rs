@@ -1,24 +1,24 @@
-//! `GET /v1/numbers/{id}/contact-card`
+//! `GET /v1/numbers/{id}`
 
 use axum::Json;
 use axum::extract::State;
 use offhook_domain::NumberId;
 
-use super::CardView;
+use super::NumberView;
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::{Named, PathId};
 
-/// The card of a number.
+/// One number, released or not.
 #[utoipa::path(
     get,
-    path = "/v1/numbers/{id}/contact-card",
-    operation_id = "getContactCard",
+    path = "/v1/numbers/{id}",
+    operation_id = "getNumber",
     tag = "Numbers",
     params(("id" = String, Path, description = "The number's id")),
     responses(
-        (status = 200, body = CardView),
+        (status = 200, body = NumberView),
         (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
         (status = 404, body = ErrorEnvelope, description = "No such number"),
     )
@@ -27,14 +27,10 @@ pub async fn handle(
     State(app): State<App>,
     caller: Caller,
     PathId(id): PathId<NumberId>,
-) -> Result<Json<CardView>, ApiError> {
-    let card = app
+) -> Result<Json<NumberView>, ApiError> {
+    let number = app
         .store
-        .read::<_, ApiError>(async move |tx| {
-            let mut scope = tx.of(&caller.account);
-            scope.number(&id).await?.ok_or_else(NumberId::missing)?;
-            Ok(scope.contact_card(&id).await?)
-        })
+        .read::<_, ApiError>(async move |tx| tx.of(&caller.account).number(&id).await?.ok_or_else(NumberId::missing))
         .await?;
-    Ok(Json(CardView::of(card.unwrap_or_default())))
+    Ok(Json(NumberView::of(&number)))
 }

@@ -1,0 +1,104 @@
+//! Ends purchases that were left half way: by a crash, by a client that went away, by an answer that was lost.
+//!
+//! In: open purchases whose buyer's time is up. Out: each stored or undone, as the carrier says. The worker of
+//! numbers does this all the time, a first start before it buys.
+
+use std::time::Duration;
+
+use offhook_domain::Timestamp;
+use offhook_domain::purchase::Purchase;
+use offhook_store::{Engine, StoreError, Tx};
+use tokio::time::timeout;
+
+use super::App;
+use super::settle_purchase::{Ended, keep_purchase, undo_purchase};
+
+const AT_A_TIME: i64 = 50;
+
+/// Who has claimed a purchase has this long for it; then it is tried again.
+const CLAIM: Duration = Duration::from_secs(30);
+/// A carrier that has not answered by then is asked again later.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a purchase is looked for whose order the carrier does not know yet.
+const AGAIN: Duration = Duration::from_secs(5);
+/// An order that a carrier does not know this long after it was sent will not turn up any more.
+const CERTAIN: Duration = Duration::from_secs(90);
+
+/// On SQLite there is one process, so whoever began a purchase before it started is gone: nobody need wait for
+/// him.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn adopt_orphans(app: &App) -> Result<(), StoreError> {
+    let (now, started_at) = (app.now(), app.started_at);
+    match app.store.engine() {
+        Engine::Sqlite => app.store.write(async move |tx: &mut Tx| tx.adopt_purchases(now, started_at).await).await,
+        Engine::Postgres => Ok(()),
+    }
+}
+
+/// Goes through the purchases to settle; tells how many it ended.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn reconcile_purchases(app: &App) -> Result<usize, StoreError> {
+    let now = app.now();
+    let open = app.store.read::<_, StoreError>(async move |tx| tx.purchases_to_settle(now, AT_A_TIME).await).await?;
+    let mut ended = 0;
+    for purchase in open {
+        if claim(app, &purchase, now.plus(CLAIM)).await? && settle(app, &purchase).await? {
+            ended += 1;
+        }
+    }
+    Ok(ended)
+}
+
+async fn claim(app: &App, purchase: &Purchase, until: Timestamp) -> Result<bool, StoreError> {
+    let purchase = purchase.clone();
+    app.store.write(async move |tx| tx.claim_purchase(&purchase, until).await).await
+}
+
+/// Whether it came to its end.
+async fn settle(app: &App, purchase: &Purchase) -> Result<bool, StoreError> {
+    let Some(carrier) = app.carriers.named(&purchase.carrier) else {
+        tracing::warn!(purchase.id = %purchase.id, carrier = purchase.carrier, "a purchase waits for its carrier, which is not configured");
+        return Ok(false);
+    };
+    let found = match timeout(PATIENCE, carrier.find_order(&purchase.id)).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            tracing::warn!(purchase.id = %purchase.id, %error, "the carrier can't say what became of a purchase");
+            return Ok(false);
+        }
+        Err(_) => return Ok(false),
+    };
+    match found {
+        Some(phone_number) => {
+            let bought = Purchase { phone_number, ..purchase.clone() };
+            let ended = keep_purchase(app, &bought).await?;
+            tracing::info!(purchase.id = %purchase.id, stored = matches!(ended, Ended::Stored(_)), "a purchase left open was sold");
+            Ok(true)
+        }
+        None if is_certain(app, purchase) => {
+            undo_purchase(app, purchase).await?;
+            tracing::info!(purchase.id = %purchase.id, "a purchase left open was not sold and is undone");
+            Ok(true)
+        }
+        None => {
+            let (purchase, now) = (purchase.clone(), app.now());
+            let later = now.plus(AGAIN);
+            let put_off = async move |tx: &mut Tx| {
+                let claimed = Purchase { settle_after: now.plus(CLAIM), ..purchase.clone() };
+                tx.claim_purchase(&claimed, later).await.map(drop)
+            };
+            app.store.write::<_, StoreError>(put_off).await?;
+            Ok(false)
+        }
+    }
+}
+
+/// The sandbox's memory is our own store, which knows at once what it sold. Elsewhere an order may still be on
+/// its way when its answer is given up.
+fn is_certain(app: &App, purchase: &Purchase) -> bool {
+    app.config.mode.sandbox || app.now().since(purchase.created_at) >= CERTAIN
+}

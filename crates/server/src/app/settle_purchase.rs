@@ -1,0 +1,106 @@
+//! How a purchase ends: stored, or undone. For the buyer and for the reconciler, who may come to it at the same
+//! time from different nodes; the first ends it.
+
+use std::time::Duration;
+
+use offhook_domain::ledger::EntryKind;
+use offhook_domain::number::Number;
+use offhook_domain::purchase::{Purchase, PurchaseState};
+use offhook_domain::{Id, NumberId};
+use offhook_store::{StoreError, Tx};
+
+use super::App;
+use crate::http::numbers::NumberView;
+
+/// The end of a purchase.
+#[derive(Debug)]
+pub enum Ended {
+    Stored(Box<Number>),
+    /// Somebody undid it before; the number goes back to the carrier.
+    Undone,
+}
+
+/// Ends a purchase that the carrier says it sold: number, money and kept answer in one transaction.
+///
+/// # Errors
+/// [`StoreError`]; then the purchase is still open.
+pub async fn keep_purchase(app: &App, purchase: &Purchase) -> Result<Ended, StoreError> {
+    let (purchase, now) = (purchase.clone(), app.now());
+    let period = Duration::from_secs(u64::from(app.config.numbers.period_days) * 24 * 3600);
+    let ended = app
+        .store
+        .write(async move |tx: &mut Tx| {
+            let number = purchase.number(NumberId::generate(now), now, now.plus(period));
+            if !tx.of(&purchase.account_id).store_purchase(&purchase.id, &number.id).await? {
+                return ended_before(tx, &purchase, number, now).await;
+            }
+            store(tx, &purchase, number, now).await
+        })
+        .await?;
+    if matches!(ended, Ended::Undone) {
+        app.wakes.numbers.notify_one();
+    }
+    Ok(ended)
+}
+
+async fn store(
+    tx: &mut Tx,
+    purchase: &Purchase,
+    mut number: Number,
+    now: offhook_domain::Timestamp,
+) -> Result<Ended, StoreError> {
+    let mut scope = tx.of(&purchase.account_id);
+    if let Some(agent) = &number.agent_id
+        && scope.agent_to_change(agent).await?.is_none()
+    {
+        // Deleted while the carrier was asked, which takes it from its numbers.
+        number.agent_id = None;
+    }
+    scope.insert_number(&number).await?;
+    scope.post(&purchase.posting(EntryKind::NumberBought, now)).await?;
+    if let Some(key) = &purchase.once_key {
+        let body = serde_json::to_string(&NumberView::of(&number)).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+        scope.finish_once(key, 200, Some(&body)).await?;
+    }
+    Ok(Ended::Stored(Box::new(number)))
+}
+
+/// The other one was faster. Where it undid the purchase the carrier must have its number back.
+async fn ended_before(
+    tx: &mut Tx,
+    purchase: &Purchase,
+    unused: Number,
+    now: offhook_domain::Timestamp,
+) -> Result<Ended, StoreError> {
+    let mut scope = tx.of(&purchase.account_id);
+    if let Some((PurchaseState::Stored, Some(id))) = scope.purchase_outcome(&purchase.id).await?
+        && let Some(number) = scope.number(&id).await?
+    {
+        return Ok(Ended::Stored(Box::new(number)));
+    }
+    tx.give_back(&unused.id, &purchase.carrier, &purchase.phone_number, now).await?;
+    Ok(Ended::Undone)
+}
+
+/// Ends a purchase that came to nothing: its place of the limit, its money and its key are free again. One that
+/// has ended stays as it is.
+///
+/// # Errors
+/// [`StoreError`]; then the purchase is still open.
+pub async fn undo_purchase(app: &App, purchase: &Purchase) -> Result<(), StoreError> {
+    let (purchase, now) = (purchase.clone(), app.now());
+    app.store
+        .write(async move |tx: &mut Tx| {
+            let mut scope = tx.of(&purchase.account_id);
+            if !scope.undo_purchase(&purchase.id).await? {
+                return Ok(());
+            }
+            scope.post(&purchase.posting(EntryKind::NumberHoldReturned, now)).await?;
+            scope.drop_number().await?;
+            match &purchase.once_key {
+                Some(key) => scope.forget_once(key).await,
+                None => Ok(()),
+            }
+        })
+        .await
+}
