@@ -37,7 +37,6 @@ statements! {
         FROM messages m JOIN conversations c ON c.id = m.conversation_id
         WHERE m.carrier_message_id = $1 AND m.carrier = $2 AND m.direction = 'outbound'";
     STATE = "SELECT status, error_code FROM messages WHERE id = $1";
-    CARRIER_ID = "SELECT carrier_message_id FROM messages WHERE id = $1";
     SET_STATUS = "UPDATE messages SET status = $1, error_code = $2, failure_reason = $3, delivered_at = $4
         WHERE id = $5 AND status = $6";
     SET_CARRIER_ID = "UPDATE messages SET carrier_message_id = $1 WHERE id = $2 AND carrier_message_id IS NULL";
@@ -49,7 +48,7 @@ statements! {
         WHERE message_id = $1 ORDER BY at";
     DROP_EARLY = "DELETE FROM early_receipts WHERE carrier = $1 AND carrier_message_id = $2";
     /// A CROSS JOIN, because SQLite keeps its order: from the few receipts to their messages.
-    BELATED = "SELECT DISTINCT m.id FROM early_receipts e CROSS JOIN messages m
+    BELATED = "SELECT DISTINCT m.id, m.carrier_message_id FROM early_receipts e CROSS JOIN messages m
         WHERE m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier AND m.direction = 'outbound'
         LIMIT 100";
     PRUNE_EARLY = "DELETE FROM early_receipts WHERE at < $1";
@@ -112,6 +111,16 @@ pub struct KeptReceipt {
     pub status: ReceiptStatus,
     pub failure: Option<Failure>,
     pub at: Timestamp,
+}
+
+/// A message's way from one status to another.
+#[derive(Debug)]
+pub struct StatusMove<'a> {
+    pub message: &'a MessageId,
+    pub from: MessageStatus,
+    pub to: MessageStatus,
+    pub failure: Option<&'a Failure>,
+    pub delivered_at: Option<Timestamp>,
 }
 
 impl Scope<'_> {
@@ -200,22 +209,23 @@ impl Tx {
         Ok(self.row(SEEN, params![carrier_message_id, carrier]).await?.is_some())
     }
 
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn flight(&mut self, message: &MessageId) -> Result<Option<Flight>, StoreError> {
-        self.row(FLIGHT, params![message]).await?.map(read_flight).transpose()
-    }
-
-    /// The outbound message a carrier knows by this id of its own.
+    /// Messages by their ids; `None` where there is none. In order.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn flight_at_carrier(
-        &mut self,
-        carrier: &str,
-        carrier_message_id: &str,
-    ) -> Result<Option<Flight>, StoreError> {
-        self.row(FLIGHT_AT_CARRIER, params![carrier_message_id, carrier]).await?.map(read_flight).transpose()
+    pub async fn flights(&mut self, messages: &[MessageId]) -> Result<Vec<Option<Flight>>, StoreError> {
+        let found = self.rows_each(FLIGHT, messages.iter().map(|id| params![id]).collect()).await?;
+        found.into_iter().map(|rows| rows.into_iter().next().map(read_flight).transpose()).collect()
+    }
+
+    /// The outbound messages that a carrier knows by these ids of its own; `None` where there is none. In order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn flights_at_carrier(&mut self, ids: &[(&str, &str)]) -> Result<Vec<Option<Flight>>, StoreError> {
+        let asked = ids.iter().map(|(carrier, id)| params![*id, *carrier]).collect();
+        let found = self.rows_each(FLIGHT_AT_CARRIER, asked).await?;
+        found.into_iter().map(|rows| rows.into_iter().next().map(read_flight).transpose()).collect()
     }
 
     /// Where a message stands, with the error code where there is one.
@@ -230,33 +240,16 @@ impl Tx {
         row.map(|mut row| Ok((read_status(&row.take::<String>()?)?, row.take()?))).transpose()
     }
 
-    /// A message its carrier has taken, with the carrier's id.
+    /// Moves messages on, each from the status it was read in; false where it has moved since. In order.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn flight_with_carrier_id(
-        &mut self,
-        message: &MessageId,
-    ) -> Result<Option<(Flight, String)>, StoreError> {
-        let Some(flight) = self.flight(message).await? else { return Ok(None) };
-        let id: Option<String> = self.one(CARRIER_ID, params![message]).await?.take()?;
-        Ok(id.map(|id| (flight, id)))
-    }
-
-    /// Moves a message on from the status it was read in; false when it has moved since.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn set_message_status(
-        &mut self,
-        flight: &Flight,
-        status: MessageStatus,
-        failure: Option<&Failure>,
-        delivered_at: Option<Timestamp>,
-    ) -> Result<bool, StoreError> {
-        let (code, reason) = (failure.map(|f| f.code.as_str()), failure.map(|f| f.reason.as_str()));
-        let values = params![status.as_str(), code, reason, delivered_at, &flight.id, flight.status.as_str()];
-        Ok(self.change(SET_STATUS, values).await? == 1)
+    pub async fn set_message_statuses(&mut self, moves: &[StatusMove<'_>]) -> Result<Vec<bool>, StoreError> {
+        let each = moves.iter().map(|m| {
+            let (code, reason) = (m.failure.map(|f| f.code.as_str()), m.failure.map(|f| f.reason.as_str()));
+            params![m.to.as_str(), code, reason, m.delivered_at, m.message, m.from.as_str()]
+        });
+        Ok(self.change_each(SET_STATUS, each.collect()).await?.into_iter().map(|changed| changed == 1).collect())
     }
 
     /// Keeps the carrier's id of a message.
@@ -283,42 +276,48 @@ impl Tx {
         self.run(KEEP_RECEIPT, params![carrier, id, status, message, code, reason, receipt.at]).await
     }
 
-    /// Takes the receipts kept under a carrier's id, oldest first.
+    /// Takes the receipts kept under carriers' ids, each list oldest first. In order.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn take_early_receipts(&mut self, carrier: &str, id: &str) -> Result<Vec<KeptReceipt>, StoreError> {
-        let kept = self.rows(EARLY, params![carrier, id]).await?;
-        let kept: Vec<_> = kept.into_iter().map(read_kept).collect::<Result<_, _>>()?;
-        if !kept.is_empty() {
-            self.run(DROP_EARLY, params![carrier, id]).await?;
-        }
-        Ok(kept)
+    pub async fn take_early_receipts(&mut self, ids: &[(&str, &str)]) -> Result<Vec<Vec<KeptReceipt>>, StoreError> {
+        let kept = self.rows_each(EARLY, ids.iter().map(|(carrier, id)| params![*carrier, *id]).collect()).await?;
+        self.taken(ids.iter().map(|(carrier, _)| *carrier), kept).await
     }
 
-    /// Takes the receipts that name this message of ours, oldest first.
+    /// Takes the receipts that name these messages of ours, each list oldest first. In order.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn take_receipts_for(
+    pub async fn take_receipts_for(&mut self, flights: &[&Flight]) -> Result<Vec<Vec<KeptReceipt>>, StoreError> {
+        let kept = self.rows_each(EARLY_FOR, flights.iter().map(|flight| params![&flight.id]).collect()).await?;
+        self.taken(flights.iter().map(|flight| flight.carrier.as_str()), kept).await
+    }
+
+    async fn taken<'a>(
         &mut self,
-        carrier: &str,
-        message: &MessageId,
-    ) -> Result<Vec<KeptReceipt>, StoreError> {
-        let kept = self.rows(EARLY_FOR, params![message]).await?;
-        let kept: Vec<_> = kept.into_iter().map(read_kept).collect::<Result<_, _>>()?;
-        for receipt in &kept {
-            self.run(DROP_EARLY, params![carrier, &receipt.carrier_message_id]).await?;
+        carriers: impl Iterator<Item = &'a str>,
+        kept: Vec<Vec<Row>>,
+    ) -> Result<Vec<Vec<KeptReceipt>>, StoreError> {
+        let mut lists = Vec::with_capacity(kept.len());
+        for (carrier, rows) in carriers.zip(kept) {
+            let list: Vec<_> = rows.into_iter().map(read_kept).collect::<Result<_, _>>()?;
+            for receipt in &list {
+                self.run(DROP_EARLY, params![carrier, &receipt.carrier_message_id]).await?;
+            }
+            lists.push(list);
         }
-        Ok(kept)
+        Ok(lists)
     }
 
-    /// Messages for which a receipt was kept although their own answer is in: the two met half-way.
+    /// Messages for which a receipt was kept although their own answer is in (the two met half-way), with the
+    /// carrier's id of each.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn belated_receipts(&mut self) -> Result<Vec<MessageId>, StoreError> {
-        self.rows(BELATED, []).await?.into_iter().map(|mut row| row.take()).collect()
+    pub async fn belated_receipts(&mut self) -> Result<Vec<(MessageId, String)>, StoreError> {
+        let rows = self.rows(BELATED, []).await?;
+        rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?))).collect()
     }
 
     /// Drops receipts that nobody asked for in time; tells how many.

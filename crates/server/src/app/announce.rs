@@ -52,21 +52,19 @@ pub async fn message_received(app: &App, tx: &mut Tx, received: &Received) -> Re
     Ok(Some(webhook.id))
 }
 
-/// Writes the `message.status` event of a message that moved on; the webhook to wake, where there is one.
+/// Writes the `message.status` event of a message that moved on, for the webhook chosen for it.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn message_status(
     app: &App,
     tx: &mut Tx,
+    webhook: &Webhook,
     flight: &Flight,
     failure: Option<&Failure>,
-) -> Result<Option<WebhookId>, StoreError> {
+) -> Result<(), StoreError> {
     let mut scope = tx.of(&flight.account_id);
     let agent_id = flight.agent_id.as_ref();
-    let Some(webhook) = choose_webhook(&mut scope, agent_id, EventType::MessageStatus).await? else {
-        return Ok(None);
-    };
     let history = scope.history(&flight.conversation_id, flight.at, webhook.context_limit).await?;
     let state = scope.conversation_state(&flight.conversation_id).await?;
     let now = app.now();
@@ -78,8 +76,7 @@ pub async fn message_status(
         message_id: Some(&flight.id),
         at: now,
     };
-    emit(&mut scope, &webhook, &event, body, Some(&flight.number_id), agent_id).await?;
-    Ok(Some(webhook.id))
+    emit(&mut scope, webhook, &event, body, Some(&flight.number_id), agent_id).await
 }
 
 /// The one endpoint that gets this event: the agent's where it has one, else the account's, where it wants it.

@@ -1,15 +1,21 @@
-//! What became of a message: the carrier's answer, or a receipt. Doors: the sending worker and the carriers.
+//! What became of messages: the carrier's answers, or receipts. Doors: the sending worker and the carriers.
+//!
+//! Many at a time: the messages are read together, moved in memory ([`Moving`]), and written together, so that a
+//! hundred outcomes cost PostgreSQL a handful of round trips.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use offhook_carriers::Receipt;
 use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Failure, MessageStatus, ReceiptStatus, SendOutcome};
-use offhook_domain::{ConversationId, MessageId, Timestamp};
-use offhook_store::message_flow::{Flight, KeptReceipt};
+use offhook_domain::webhook::{EventType, Webhook};
+use offhook_domain::{AccountId, AgentId, ConversationId, MessageId, Timestamp};
+use offhook_store::message_flow::{Flight, KeptReceipt, StatusMove};
 use offhook_store::{StoreError, Tx};
 
-use super::{App, Ring};
+use super::{App, Ring, announce};
 use crate::telemetry::names;
 
 /// One message and what its carrier said.
@@ -22,97 +28,6 @@ pub struct Outcome {
     pub attempts: i64,
     pub accepted_at: Timestamp,
     pub outcome: SendOutcome,
-}
-
-/// Records carriers' answers in one transaction, for jobs claimed under `epoch`. Tells the conversations whose
-/// message will be tried again.
-///
-/// # Errors
-/// [`StoreError`]; then none is recorded.
-pub async fn record(app: &App, outcomes: Vec<Outcome>, epoch: i64) -> Result<Vec<ConversationId>, StoreError> {
-    let doors = app.clone();
-    let (held, after) = app
-        .store
-        .write::<_, StoreError>(async move |tx| {
-            let mut changes = Changes::new(&doors);
-            let mut held = Vec::new();
-            for outcome in in_lock_order(&outcomes) {
-                match retry_wait(&doors, outcome) {
-                    Some(wait) => {
-                        let due = doors.now().plus(wait);
-                        tx.put_back_send_job(&outcome.message_id, &outcome.conversation_id, epoch, due).await?;
-                        held.push(outcome.conversation_id.clone());
-                    }
-                    None => changes.settle(tx, outcome, epoch).await?,
-                }
-            }
-            Ok((held, changes.after))
-        })
-        .await?;
-    after.commit(app);
-    Ok(held)
-}
-
-/// Ends messages whose outcome nobody knows, whoever claimed them.
-///
-/// # Errors
-/// [`StoreError`]; then none is ended.
-pub async fn settle_unknown(app: &App, messages: Vec<MessageId>) -> Result<(), StoreError> {
-    let doors = app.clone();
-    let after = app
-        .store
-        .write::<_, StoreError>(async move |tx| {
-            let mut changes = Changes::new(&doors);
-            for id in &messages {
-                tx.drop_send_job(id).await?;
-                if let Some(flight) = tx.flight(id).await?.filter(|f| f.status == MessageStatus::Queued) {
-                    changes.unconfirmed(tx, flight, &interrupted()).await?;
-                }
-            }
-            Ok(changes.after)
-        })
-        .await?;
-    after.commit(app);
-    Ok(())
-}
-
-/// Applies receipts in the caller's transaction, or keeps those that came before their send's own answer.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn apply_receipts(app: &App, tx: &mut Tx, receipts: &[Receipt]) -> Result<After, StoreError> {
-    let mut changes = Changes::new(app);
-    for receipt in receipts {
-        changes.receipt(tx, receipt).await?;
-    }
-    Ok(changes.after)
-}
-
-/// Applies receipts that crossed with their send's own answer. A sweep: the two transactions may have missed
-/// each other.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn apply_belated(app: &App) -> Result<(), StoreError> {
-    if app.store.read::<_, StoreError>(async |tx| tx.belated_receipts().await).await?.is_empty() {
-        return Ok(());
-    }
-    let doors = app.clone();
-    let after = app
-        .store
-        .write::<_, StoreError>(async move |tx| {
-            let mut changes = Changes::new(&doors);
-            for id in tx.belated_receipts().await? {
-                if let Some((flight, carrier_id)) = tx.flight_with_carrier_id(&id).await? {
-                    let kept = tx.take_early_receipts(&flight.carrier, &carrier_id).await?;
-                    changes.kept(tx, flight, kept).await?;
-                }
-            }
-            Ok(changes.after)
-        })
-        .await?;
-    after.commit(app);
-    Ok(())
 }
 
 /// What to do once the changes are committed.
@@ -134,11 +49,120 @@ impl After {
     }
 }
 
-/// By conversation, so that two transactions lock rows in the same order (PostgreSQL).
-fn in_lock_order(outcomes: &[Outcome]) -> Vec<&Outcome> {
-    let mut ordered: Vec<_> = outcomes.iter().collect();
-    ordered.sort_by(|a, b| (&a.conversation_id, &a.message_id).cmp(&(&b.conversation_id, &b.message_id)));
-    ordered
+/// Records carriers' answers in one transaction, for jobs claimed under `epoch`. Tells the conversations whose
+/// message will be tried again.
+///
+/// # Errors
+/// [`StoreError`]; then none is recorded.
+pub async fn record(app: &App, outcomes: &[Outcome], epoch: i64) -> Result<Vec<ConversationId>, StoreError> {
+    let mut outcomes = outcomes.to_vec();
+    // By conversation, so that two transactions lock rows in the same order (PostgreSQL).
+    outcomes.sort_by(|a, b| (&a.conversation_id, &a.message_id).cmp(&(&b.conversation_id, &b.message_id)));
+    let doors = app.clone();
+    let (held, after) = app
+        .store
+        .write::<_, StoreError>(async move |tx| {
+            let mut held = Vec::new();
+            let mut settled = Vec::with_capacity(outcomes.len());
+            for outcome in &outcomes {
+                match retry_wait(&doors, outcome) {
+                    Some(wait) => {
+                        let due = doors.now().plus(wait);
+                        tx.put_back_send_job(&outcome.message_id, &outcome.conversation_id, epoch, due).await?;
+                        held.push(outcome.conversation_id.clone());
+                    }
+                    None => settled.push(outcome),
+                }
+            }
+            Ok((held, settle(&doors, tx, &settled, epoch).await?))
+        })
+        .await?;
+    after.commit(app);
+    Ok(held)
+}
+
+/// Ends messages whose outcome nobody knows, whoever claimed them.
+///
+/// # Errors
+/// [`StoreError`]; then none is ended.
+pub async fn settle_unknown(app: &App, messages: Vec<MessageId>) -> Result<(), StoreError> {
+    let doors = app.clone();
+    let after = app
+        .store
+        .write::<_, StoreError>(async move |tx| {
+            for id in &messages {
+                tx.drop_send_job(id).await?;
+            }
+            let flights = tx.flights(&messages).await?;
+            let mut moving: Vec<_> = flights.into_iter().flatten().map(Moving::new).collect();
+            let interrupted = failure("30001", "the sending was cut off; the carrier may have it");
+            end_unconfirmed(tx, moving.iter_mut().map(|moving| (moving, &interrupted)).collect()).await?;
+            write(&doors, tx, moving).await
+        })
+        .await?;
+    after.commit(app);
+    Ok(())
+}
+
+/// Applies receipts in the caller's transaction, or keeps those that came before their send's own answer.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn apply_receipts(app: &App, tx: &mut Tx, receipts: &[Receipt]) -> Result<After, StoreError> {
+    let ids: Vec<_> = receipts.iter().map(|r| (r.carrier, r.carrier_message_id.as_str())).collect();
+    let known = tx.flights_at_carrier(&ids).await?;
+    let unknown: Vec<_> = receipts.iter().zip(&known).filter(|(_, flight)| flight.is_none()).map(|(r, _)| r).collect();
+    let mut moving = Group::default();
+    for (receipt, flight) in receipts.iter().zip(known) {
+        if let Some(flight) = flight {
+            moving.of(flight).receive(&kept(receipt));
+        }
+    }
+    for receipt in unknown {
+        // A carrier that hands our id back settles a send whose own answer was lost.
+        let named = match &receipt.message_id {
+            Some(id) => tx.flights(std::slice::from_ref(id)).await?.pop().flatten(),
+            None => None,
+        };
+        match named.filter(|flight| flight.status == MessageStatus::Unconfirmed) {
+            Some(flight) => {
+                tx.set_carrier_message_id(&flight.id, &receipt.carrier_message_id).await?;
+                moving.of(flight).receive(&kept(receipt));
+            }
+            None => tx.keep_receipt(receipt.carrier, receipt.message_id.as_ref(), &kept(receipt)).await?,
+        }
+    }
+    write(app, tx, moving.all).await
+}
+
+/// Applies receipts that crossed with their send's own answer. A sweep: the two transactions may have missed
+/// each other.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn apply_belated(app: &App) -> Result<(), StoreError> {
+    let belated = app.store.read::<_, StoreError>(async |tx| tx.belated_receipts().await).await?;
+    if belated.is_empty() {
+        return Ok(());
+    }
+    let doors = app.clone();
+    let after = app
+        .store
+        .write::<_, StoreError>(async move |tx| {
+            let (messages, ids): (Vec<_>, Vec<_>) = belated.iter().cloned().unzip();
+            let mut moving = Vec::new();
+            for (flight, id) in tx.flights(&messages).await?.into_iter().zip(&ids) {
+                let Some(flight) = flight else { continue };
+                let kept = tx.take_early_receipts(&[(flight.carrier.as_str(), id.as_str())]).await?;
+                let mut one = Moving::new(flight);
+                kept.iter().flatten().for_each(|receipt| one.receive(receipt));
+                moving.push(one);
+            }
+            write(&doors, tx, moving).await
+        })
+        .await?;
+    after.commit(app);
+    Ok(())
 }
 
 /// How long to wait before the next try, where there is to be one.
@@ -152,114 +176,197 @@ fn retry_wait(app: &App, outcome: &Outcome) -> Option<Duration> {
     sending.retries.get(step).copied()
 }
 
-fn interrupted() -> Failure {
-    Failure { code: "30001".to_owned(), reason: "the sending was cut off; the carrier may have it".to_owned() }
-}
-
-/// The changes of one transaction, and whom to wake after it.
-struct Changes<'a> {
-    app: &'a App,
-    after: After,
-}
-
-impl<'a> Changes<'a> {
-    fn new(app: &'a App) -> Self {
-        Self { app, after: After::default() }
-    }
-
-    async fn settle(&mut self, tx: &mut Tx, outcome: &Outcome, epoch: i64) -> Result<(), StoreError> {
+/// Ends jobs with what their carriers said.
+async fn settle(app: &App, tx: &mut Tx, outcomes: &[&Outcome], epoch: i64) -> Result<After, StoreError> {
+    for outcome in outcomes {
         // Where the job is another's by now the message is unconfirmed; what we know is still better than that.
         tx.finish_send_job(&outcome.message_id, epoch).await?;
-        let Some(flight) = tx.flight(&outcome.message_id).await? else { return Ok(()) };
-        match &outcome.outcome {
-            SendOutcome::Accepted { carrier_message_id } => self.accepted(tx, flight, carrier_message_id).await,
-            SendOutcome::Refused(failure) | SendOutcome::NotTaken(failure) => self.refused(tx, flight, failure).await,
-            SendOutcome::Unknown(failure) => self.unconfirmed(tx, flight, failure).await,
+        if let SendOutcome::Accepted { carrier_message_id } = &outcome.outcome {
+            tx.set_carrier_message_id(&outcome.message_id, carrier_message_id).await?;
         }
     }
-
-    async fn accepted(&mut self, tx: &mut Tx, flight: Flight, carrier_id: &str) -> Result<(), StoreError> {
-        tx.set_carrier_message_id(&flight.id, carrier_id).await?;
-        let flight = match flight.status.after_receipt(ReceiptStatus::Sent) {
-            Some(sent) => self.move_to(tx, flight, sent, None, None).await?,
-            None => flight,
-        };
-        let kept = tx.take_early_receipts(&flight.carrier, carrier_id).await?;
-        self.kept(tx, flight, kept).await
-    }
-
-    /// The carrier never had it, so the customer gets the price back.
-    async fn refused(&mut self, tx: &mut Tx, flight: Flight, failure: &Failure) -> Result<(), StoreError> {
-        if !matches!(flight.status, MessageStatus::Queued | MessageStatus::Unconfirmed) {
-            return Ok(());
+    let ids: Vec<_> = outcomes.iter().map(|outcome| outcome.message_id.clone()).collect();
+    let flights = tx.flights(&ids).await?;
+    let mut moving = Vec::with_capacity(flights.len());
+    let mut told = Vec::with_capacity(flights.len());
+    for (flight, outcome) in flights.into_iter().zip(outcomes) {
+        if let Some(flight) = flight {
+            moving.push(Moving::new(flight));
+            told.push(&outcome.outcome);
         }
-        let refund = Posting {
-            kind: EntryKind::MessageRefund,
-            amount: flight.price,
-            reference: flight.id.to_string(),
-            at: self.app.now(),
-        };
-        tx.of(&flight.account_id).post(&refund).await?;
-        self.move_to(tx, flight, MessageStatus::Failed, Some(failure), None).await.map(drop)
     }
+    apply_answers(app, tx, &mut moving, &told).await?;
+    write(app, tx, moving).await
+}
 
-    async fn unconfirmed(&mut self, tx: &mut Tx, flight: Flight, failure: &Failure) -> Result<(), StoreError> {
-        if flight.status != MessageStatus::Queued {
-            return Ok(());
+async fn apply_answers(
+    app: &App,
+    tx: &mut Tx,
+    moving: &mut [Moving],
+    answers: &[&SendOutcome],
+) -> Result<(), StoreError> {
+    let mut accepted = Vec::new();
+    let mut unknown = Vec::new();
+    for (one, answer) in moving.iter_mut().zip(answers) {
+        match answer {
+            SendOutcome::Accepted { carrier_message_id } => {
+                one.receive_status(ReceiptStatus::Sent, None, app.now());
+                accepted.push((one, carrier_message_id.as_str()));
+            }
+            SendOutcome::Refused(failure) | SendOutcome::NotTaken(failure) => refuse(app, tx, one, failure).await?,
+            SendOutcome::Unknown(failure) => unknown.push((one, failure)),
         }
-        let kept = tx.take_receipts_for(&flight.carrier, &flight.id).await?;
-        let flight = self.move_to(tx, flight, MessageStatus::Unconfirmed, Some(failure), None).await?;
-        self.kept(tx, flight, kept).await
     }
-
-    async fn kept(&mut self, tx: &mut Tx, mut flight: Flight, kept: Vec<KeptReceipt>) -> Result<(), StoreError> {
-        for receipt in kept {
-            flight = self.apply(tx, flight, &receipt).await?;
-        }
-        Ok(())
+    end_unconfirmed(tx, unknown).await?;
+    let carriers: Vec<String> = accepted.iter().map(|(one, _)| one.flight.carrier.clone()).collect();
+    let ids: Vec<_> = carriers.iter().zip(&accepted).map(|(carrier, (_, id))| (carrier.as_str(), *id)).collect();
+    let early = tx.take_early_receipts(&ids).await?;
+    for ((one, _), kept) in accepted.into_iter().zip(early) {
+        kept.iter().for_each(|receipt| one.receive(receipt));
     }
+    Ok(())
+}
 
-    async fn receipt(&mut self, tx: &mut Tx, receipt: &Receipt) -> Result<(), StoreError> {
-        let kept = KeptReceipt {
-            carrier_message_id: receipt.carrier_message_id.clone(),
-            status: receipt.status,
-            failure: receipt.failure.clone(),
-            at: receipt.at,
-        };
-        if let Some(flight) = tx.flight_at_carrier(receipt.carrier, &receipt.carrier_message_id).await? {
-            return self.apply(tx, flight, &kept).await.map(drop);
-        }
-        if let Some(id) = &receipt.message_id
-            && let Some(flight) = tx.flight(id).await?.filter(|f| f.status == MessageStatus::Unconfirmed)
-        {
-            tx.set_carrier_message_id(id, &receipt.carrier_message_id).await?;
-            return self.apply(tx, flight, &kept).await.map(drop);
-        }
-        tx.keep_receipt(receipt.carrier, receipt.message_id.as_ref(), &kept).await
+/// The carrier never had it, so the customer gets the price back.
+async fn refuse(app: &App, tx: &mut Tx, one: &mut Moving, failure: &Failure) -> Result<(), StoreError> {
+    if !matches!(one.status, MessageStatus::Queued | MessageStatus::Unconfirmed) {
+        return Ok(());
     }
+    let flight = &one.flight;
+    let (kind, reference) = (EntryKind::MessageRefund, flight.id.to_string());
+    tx.of(&flight.account_id).post(&Posting { kind, amount: flight.price, reference, at: app.now() }).await?;
+    one.go(MessageStatus::Failed, Some(failure.clone()), None);
+    Ok(())
+}
 
-    async fn apply(&mut self, tx: &mut Tx, flight: Flight, receipt: &KeptReceipt) -> Result<Flight, StoreError> {
-        let Some(status) = flight.status.after_receipt(receipt.status) else { return Ok(flight) };
-        let delivered_at = (status == MessageStatus::Delivered).then_some(receipt.at);
-        self.move_to(tx, flight, status, receipt.failure.as_ref(), delivered_at).await
+/// A receipt that names our own id may tell more than the lost answer.
+async fn end_unconfirmed(tx: &mut Tx, lost: Vec<(&mut Moving, &Failure)>) -> Result<(), StoreError> {
+    let lost: Vec<_> = lost.into_iter().filter(|(one, _)| one.status == MessageStatus::Queued).collect();
+    let flights: Vec<Flight> = lost.iter().map(|(one, _)| one.flight.clone()).collect();
+    let early = tx.take_receipts_for(&flights.iter().collect::<Vec<_>>()).await?;
+    for ((one, failure), kept) in lost.into_iter().zip(early) {
+        one.go(MessageStatus::Unconfirmed, Some(failure.clone()), None);
+        kept.iter().for_each(|receipt| one.receive(receipt));
     }
+    Ok(())
+}
 
-    /// Moves a message on and tells the customer's server where it asked to hear of it.
-    async fn move_to(
-        &mut self,
-        tx: &mut Tx,
-        mut flight: Flight,
-        status: MessageStatus,
-        failure: Option<&Failure>,
-        delivered_at: Option<Timestamp>,
-    ) -> Result<Flight, StoreError> {
-        if tx.set_message_status(&flight, status, failure, delivered_at).await? {
-            flight.status = status;
-            self.after.moved.push(status);
-            if let Some(webhook) = super::announce::message_status(self.app, tx, &flight, failure).await? {
-                self.after.rings.push(Ring::Deliver(webhook.to_string()));
+/// Writes where the messages came to, and tells the customers' servers that asked to hear of it.
+async fn write(app: &App, tx: &mut Tx, moving: Vec<Moving>) -> Result<After, StoreError> {
+    let moving: Vec<_> = moving.into_iter().filter(|one| !one.steps.is_empty()).collect();
+    let moves: Vec<_> = moving.iter().map(Moving::whole).collect();
+    let moved = tx.set_message_statuses(&moves).await?;
+    let mut after = After::default();
+    let mut listeners = Listeners::default();
+    for (one, _) in moving.into_iter().zip(moved).filter(|(_, moved)| *moved) {
+        let mut flight = one.flight;
+        let webhook = listeners.of(tx, &flight).await?;
+        for step in one.steps {
+            flight.status = step.to;
+            after.moved.push(step.to);
+            if let Some(webhook) = webhook {
+                announce::message_status(app, tx, webhook, &flight, step.failure.as_ref()).await?;
+                after.rings.push(Ring::Deliver(webhook.id.to_string()));
             }
         }
-        Ok(flight)
+    }
+    Ok(after)
+}
+
+fn kept(receipt: &Receipt) -> KeptReceipt {
+    KeptReceipt {
+        carrier_message_id: receipt.carrier_message_id.clone(),
+        status: receipt.status,
+        failure: receipt.failure.clone(),
+        at: receipt.at,
+    }
+}
+
+fn failure(code: &str, reason: &str) -> Failure {
+    Failure { code: code.to_owned(), reason: reason.to_owned() }
+}
+
+/// Who hears of status changes, looked up once for each agent.
+#[derive(Default)]
+struct Listeners {
+    known: HashMap<(AccountId, Option<AgentId>), Option<Webhook>>,
+}
+
+impl Listeners {
+    async fn of(&mut self, tx: &mut Tx, flight: &Flight) -> Result<Option<&Webhook>, StoreError> {
+        match self.known.entry((flight.account_id.clone(), flight.agent_id.clone())) {
+            Entry::Occupied(known) => Ok(known.into_mut().as_ref()),
+            Entry::Vacant(place) => {
+                let mut scope = tx.of(&flight.account_id);
+                let agent = flight.agent_id.as_ref();
+                let webhook = announce::choose_webhook(&mut scope, agent, EventType::MessageStatus).await?;
+                Ok(place.insert(webhook).as_ref())
+            }
+        }
+    }
+}
+
+/// A message on its way through statuses, in memory.
+struct Moving {
+    /// As it was read.
+    flight: Flight,
+    /// Where it is now.
+    status: MessageStatus,
+    steps: Vec<Step>,
+}
+
+struct Step {
+    to: MessageStatus,
+    failure: Option<Failure>,
+    delivered_at: Option<Timestamp>,
+}
+
+impl Moving {
+    fn new(flight: Flight) -> Self {
+        Self { status: flight.status, flight, steps: Vec::new() }
+    }
+
+    fn receive(&mut self, receipt: &KeptReceipt) {
+        self.receive_status(receipt.status, receipt.failure.clone(), receipt.at);
+    }
+
+    fn receive_status(&mut self, status: ReceiptStatus, failure: Option<Failure>, at: Timestamp) {
+        if let Some(to) = self.status.after_receipt(status) {
+            self.go(to, failure, (to == MessageStatus::Delivered).then_some(at));
+        }
+    }
+
+    fn go(&mut self, to: MessageStatus, failure: Option<Failure>, delivered_at: Option<Timestamp>) {
+        self.status = to;
+        self.steps.push(Step { to, failure, delivered_at });
+    }
+
+    /// From where it was read to where it is now.
+    fn whole(&self) -> StatusMove<'_> {
+        let last = self.steps.last();
+        StatusMove {
+            message: &self.flight.id,
+            from: self.flight.status,
+            to: self.status,
+            failure: last.and_then(|step| step.failure.as_ref()),
+            delivered_at: last.and_then(|step| step.delivered_at),
+        }
+    }
+}
+
+/// Messages in the order they first came up, each once.
+#[derive(Default)]
+struct Group {
+    all: Vec<Moving>,
+    places: HashMap<MessageId, usize>,
+}
+
+impl Group {
+    fn of(&mut self, flight: Flight) -> &mut Moving {
+        let place = *self.places.entry(flight.id.clone()).or_insert(self.all.len());
+        if place == self.all.len() {
+            self.all.push(Moving::new(flight));
+        }
+        &mut self.all[place]
     }
 }

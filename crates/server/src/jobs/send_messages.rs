@@ -76,29 +76,59 @@ struct Sent {
     outcome: SendOutcome,
 }
 
+impl From<Sent> for Outcome {
+    fn from(Sent { job, outcome }: Sent) -> Self {
+        Self {
+            message_id: job.message_id,
+            conversation_id: job.conversation_id,
+            carrier: job.carrier,
+            attempts: job.attempts,
+            accepted_at: job.at,
+            outcome,
+        }
+    }
+}
+
+/// Messages whose outcome is kept, by their conversations.
+struct Recorded {
+    conversations: Vec<ConversationId>,
+    /// Those whose message will be tried again.
+    put_back: Vec<ConversationId>,
+}
+
 impl Line<'_> {
     async fn run(&mut self) -> Result<(), StoreError> {
         let mut sending = FuturesUnordered::new();
+        // Outcomes are recorded while further messages go: the next record takes all that came meanwhile.
+        let mut done: Vec<Sent> = Vec::new();
+        let mut recording = FuturesUnordered::new();
         loop {
             for first in self.claim_more().await {
                 sending.push(self.sender.submit(first, self.hold));
             }
-            if sending.is_empty() {
+            if recording.is_empty() && !done.is_empty() {
+                recording.push(self.sender.record(std::mem::take(&mut done), self.hold.epoch()));
+            }
+            if sending.is_empty() && recording.is_empty() {
                 if self.is_ending() || !self.wait_for_more().await? {
                     return Ok(());
                 }
                 continue;
             }
-            let mut done: Vec<Sent> = tokio::select! {
-                Some(sent) = sending.next() => vec![sent],
+            tokio::select! {
+                Some(sent) = sending.next() => {
+                    done.push(sent);
+                    while let Some(Some(sent)) = sending.next().now_or_never() {
+                        done.push(sent);
+                    }
+                }
+                Some(recorded) = recording.next() => {
+                    for next in self.move_up(recorded).await {
+                        sending.push(self.sender.submit(next, self.hold));
+                    }
+                }
                 // A slow carrier holds back its own conversation only: look for others meanwhile.
-                _ = self.hold.woken(Instant::now() + LINGER), if !self.is_ending() => continue,
-            };
-            while let Some(Some(next)) = sending.next().now_or_never() {
-                done.push(next);
-            }
-            for next in self.settle(done).await {
-                sending.push(self.sender.submit(next, self.hold));
+                _ = self.hold.woken(Instant::now() + LINGER), if !self.is_ending() => {}
             }
         }
     }
@@ -125,14 +155,12 @@ impl Line<'_> {
         ready
     }
 
-    /// Records outcomes; the messages that can go next.
-    async fn settle(&mut self, done: Vec<Sent>) -> Vec<Waiting> {
-        let put_back = until_kept("outcomes of sends", || self.record(&done)).await;
-        self.under_way -= done.len();
+    /// The messages that can go now that those before them are recorded.
+    async fn move_up(&mut self, recorded: Recorded) -> Vec<Waiting> {
+        self.under_way -= recorded.conversations.len();
         let mut ready = Vec::new();
-        for sent in done {
-            let conversation = sent.job.conversation_id;
-            if put_back.contains(&conversation) {
+        for conversation in recorded.conversations {
+            if recorded.put_back.contains(&conversation) {
                 self.give_up_queue(&conversation).await;
             } else {
                 ready.extend(self.next_of(&conversation));
@@ -169,22 +197,6 @@ impl Line<'_> {
         next
     }
 
-    /// Records outcomes in one transaction; the conversations whose message is to be tried again.
-    async fn record(&self, done: &[Sent]) -> Result<Vec<ConversationId>, StoreError> {
-        let outcomes: Vec<_> = done
-            .iter()
-            .map(|sent| Outcome {
-                message_id: sent.job.message_id.clone(),
-                conversation_id: sent.job.conversation_id.clone(),
-                carrier: sent.job.carrier.clone(),
-                attempts: sent.job.attempts,
-                accepted_at: sent.job.at,
-                outcome: sent.outcome.clone(),
-            })
-            .collect();
-        record_outcome::record(&self.sender.app, outcomes, self.hold.epoch()).await
-    }
-
     /// The messages behind one that is put back go back too, in their order.
     async fn give_up_queue(&mut self, conversation: &ConversationId) {
         let queue = self.queued.remove(conversation).unwrap_or_default();
@@ -218,6 +230,14 @@ impl Line<'_> {
 }
 
 impl SendMessages {
+    /// Records outcomes in one transaction, however long the database is away.
+    async fn record(&self, done: Vec<Sent>, epoch: i64) -> Recorded {
+        let conversations = done.iter().map(|sent| sent.job.conversation_id.clone()).collect();
+        let outcomes: Vec<_> = done.into_iter().map(Outcome::from).collect();
+        let put_back = until_kept("outcomes of sends", || record_outcome::record(&self.app, &outcomes, epoch)).await;
+        Recorded { conversations, put_back }
+    }
+
     async fn submit(&self, job: Waiting, hold: &Hold) -> Sent {
         let outcome = match self.places.acquire().await {
             // A node that lost the line while it waited has not sent, but the next holder can't know.

@@ -321,6 +321,27 @@ impl Session {
         .await
     }
 
+    /// In order, as for [`Session::execute_each`].
+    pub(super) async fn query_each(&mut self, sql: Sql, each: Vec<Vec<Value>>) -> Result<Vec<Vec<Row>>, StoreError> {
+        let mut statement = None;
+        for params in &each {
+            statement = Some(self.ready(sql, params).await?);
+        }
+        let Some(statement) = statement else { return Ok(Vec::new()) };
+        let connection = self.connection.clone();
+        let answers = self
+            .behind_put_off(async move {
+                let (client, statement) = (&connection.client, &statement);
+                try_join_all(each.iter().map(|params| async move {
+                    let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|p| p as _).collect();
+                    client.query(statement, &params).await
+                }))
+                .await
+            })
+            .await?;
+        answers.iter().map(|rows| rows.iter().map(read_row).collect()).collect()
+    }
+
     pub(super) async fn query(&mut self, sql: Sql, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         let statement = self.ready(sql, &params).await?;
         let connection = self.connection.clone();

@@ -112,6 +112,23 @@ impl Tx {
         }
     }
 
+    /// The rows of one query for each set of parameters, in order and in one round trip.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn rows_each<const N: usize>(
+        &mut self,
+        sql: Sql,
+        each: Vec<[Value; N]>,
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        match &mut self.connection {
+            Connection::Sqlite { connection, failed } => {
+                noted(failed, each.iter().map(|params| sqlite::query(connection, sql, params)).collect())
+            }
+            Connection::Postgres(session) => session.query_each(sql, each.into_iter().map(Vec::from).collect()).await,
+        }
+    }
+
     /// Runs a statement of the schema.
     ///
     /// # Errors
