@@ -14,6 +14,8 @@ mod accounts;
 mod agents;
 mod concurrency;
 mod connections;
+mod contacts;
+mod conversations;
 mod files;
 mod idempotency;
 mod leases;
