@@ -21,8 +21,8 @@ pub struct Conversation {
     pub group_name: Option<String>,
     /// The customer's own JSON object.
     pub metadata: Option<serde_json::Value>,
-    pub last_message_at: Option<Timestamp>,
-    pub last_message_preview: Option<String>,
+    pub last_message_at: Timestamp,
+    pub last_message_preview: String,
     pub message_count: i64,
     pub created_at: Timestamp,
     /// Whether its number is still held.

@@ -5,6 +5,7 @@
 //! or a clock that is not passed in.
 
 pub mod agent;
+pub mod call;
 pub mod contact;
 pub mod conversation;
 pub mod event;

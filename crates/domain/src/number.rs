@@ -67,3 +67,12 @@ impl Number {
         Ok(())
     }
 }
+
+/// What a number shows of its owner on phones that can show it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ContactCard {
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub display_name: Option<String>,
+    pub avatar_url: Option<String>,
+}

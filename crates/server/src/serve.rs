@@ -8,6 +8,7 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use crate::app::App;
+use crate::jobs::deliver_webhooks::DeliverWebhooks;
 use crate::jobs::send_messages::SendMessages;
 use crate::jobs::{housekeeping, lines, numbers, sandbox_air};
 use crate::lifecycle::{Lifecycle, Stopped};
@@ -19,6 +20,8 @@ pub fn start_workers(app: &App, life: &Lifecycle) {
     if let Some(ears) = app.wakes.listen() {
         let sends = Arc::new(SendMessages::new(app.clone()));
         life.spawn_worker("send messages", lines::run(app.clone(), sends, ears.sends, stop.clone()));
+        let deliveries = Arc::new(DeliverWebhooks::new(app.clone()));
+        life.spawn_worker("deliver webhooks", lines::run(app.clone(), deliveries, ears.deliveries, stop.clone()));
     }
     life.spawn_worker("numbers", numbers::run(app.clone(), stop.clone()));
     life.spawn_worker("housekeeping", housekeeping::run(app.clone(), stop.clone()));

@@ -4,8 +4,11 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod calls;
 pub mod carrier_releases;
+pub mod contact_cards;
 pub mod contacts;
+pub mod conversations;
 pub mod deliveries;
 pub mod delivery_work;
 pub mod engine;
@@ -14,6 +17,7 @@ pub mod idempotency;
 pub mod leases;
 pub mod ledger;
 pub mod message_flow;
+pub mod messages;
 mod migrate;
 pub mod numbers;
 pub mod purchases;
@@ -35,14 +39,18 @@ pub fn every_statement() -> Vec<Sql> {
     [
         accounts::STATEMENTS,
         agents::STATEMENTS,
+        calls::STATEMENTS,
         carrier_releases::STATEMENTS,
+        contact_cards::STATEMENTS,
         contacts::STATEMENTS,
+        conversations::STATEMENTS,
         deliveries::STATEMENTS,
         delivery_work::STATEMENTS,
         idempotency::STATEMENTS,
         leases::STATEMENTS,
         ledger::STATEMENTS,
         message_flow::STATEMENTS,
+        messages::STATEMENTS,
         numbers::STATEMENTS,
         purchases::STATEMENTS,
         renewals::STATEMENTS,

@@ -6,6 +6,7 @@ pub mod bootstrap;
 pub mod buy_number;
 mod carriers;
 mod offers;
+pub mod post_event;
 pub mod receive_message;
 pub mod reconcile_purchases;
 pub mod record_outcome;

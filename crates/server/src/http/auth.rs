@@ -50,8 +50,7 @@ fn presented_key(headers: &HeaderMap) -> Result<String, ApiError> {
     let header = header.ok_or_else(|| ApiError::unauthorized("send your API key as Authorization: Bearer sk_…"))?;
     let (scheme, key) = header.to_str().unwrap_or_default().split_once(' ').unwrap_or_default();
     let key = key.trim();
-    let looks_right = key.starts_with("sk_live_") || key.starts_with("sk_test_");
-    if !scheme.eq_ignore_ascii_case("bearer") || !looks_right {
+    if !scheme.eq_ignore_ascii_case("bearer") || key.is_empty() {
         return Err(ApiError::unauthorized("the API key is malformed: send Authorization: Bearer sk_…"));
     }
     Ok(hash_api_key(key))

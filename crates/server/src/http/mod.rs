@@ -2,7 +2,9 @@
 
 mod agents;
 pub mod auth;
+mod calls;
 mod contacts;
+mod conversations;
 pub(crate) mod error;
 mod extract;
 mod fields;
@@ -84,14 +86,29 @@ fn with_key() -> OpenApiRouter<App> {
         .routes(routes!(agents::get::handle, agents::update::handle, agents::delete::handle))
         .routes(routes!(agents::attach_number::handle))
         .routes(routes!(agents::detach_number::handle))
+        .routes(routes!(agents::conversations::handle))
+        .routes(routes!(agents::calls::handle))
         .routes(routes!(contacts::list::handle, contacts::create::handle))
         .routes(routes!(contacts::capabilities::handle))
         .routes(routes!(contacts::get::handle, contacts::update::handle, contacts::delete::handle))
-        .routes(routes!(messages::send::handle))
         .routes(routes!(numbers::list::handle, numbers::buy::handle))
         .routes(routes!(numbers::available::handle))
         .routes(routes!(numbers::lookup::handle))
         .routes(routes!(numbers::get::handle, numbers::update::handle, numbers::release::handle))
+        .routes(routes!(numbers::messages::handle))
+        .routes(routes!(numbers::calls::handle))
+        .routes(routes!(
+            numbers::contact_card::get::handle,
+            numbers::contact_card::put::handle,
+            numbers::contact_card::delete::handle
+        ))
+        .routes(routes!(messages::send::handle))
+        .routes(routes!(messages::react::handle))
+        .routes(routes!(conversations::list::handle))
+        .routes(routes!(conversations::get::handle, conversations::update::handle))
+        .routes(routes!(conversations::messages::handle))
+        .routes(routes!(conversations::typing::handle))
+        .routes(routes!(conversations::background::set::handle, conversations::background::delete::handle))
         .routes(routes!(usage::summary::handle))
         .routes(routes!(usage::daily::handle))
         .routes(routes!(usage::monthly::handle))

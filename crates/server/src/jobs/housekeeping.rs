@@ -11,6 +11,8 @@ use crate::telemetry::names;
 const EVERY: Duration = Duration::from_secs(2);
 /// Pruning is done every so many rounds.
 const PRUNE_ROUNDS: u32 = 300;
+/// Waiting deliveries are counted up to here: a gauge must not cost what a backlog costs.
+const MOST_COUNTED: i64 = 100_000;
 /// How long a receipt waits for a send that nobody knows.
 const RECEIPT_KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
 
@@ -33,6 +35,7 @@ pub async fn run(app: App, stop: CancellationToken) -> Result<(), String> {
 async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
     record_outcome::apply_belated(app).await?;
     show_send_queue(app).await?;
+    show_delivery_queue(app).await?;
     if prune {
         let now = app.now();
         app.store
@@ -50,5 +53,12 @@ async fn show_send_queue(app: &App) -> Result<(), StoreError> {
     let age = oldest.map_or(Duration::ZERO, |at| app.now().since(at));
     metrics::gauge!(names::QUEUE_DEPTH, "queue" => "send").set(depth as f64);
     metrics::gauge!(names::QUEUE_OLDEST_AGE_SECONDS, "queue" => "send").set(age.as_secs_f64());
+    Ok(())
+}
+
+async fn show_delivery_queue(app: &App) -> Result<(), StoreError> {
+    let count = async |tx: &mut Tx| tx.deliveries_waiting(MOST_COUNTED).await;
+    let depth = app.store.read::<_, StoreError>(count).await?;
+    metrics::gauge!(names::QUEUE_DEPTH, "queue" => "deliver").set(depth as f64);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The workers: what happens after the commit.
 
+pub mod deliver_webhooks;
 pub mod give_back_numbers;
 pub mod housekeeping;
 pub mod lines;

@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use offhook_carriers::{Carrier, SandboxCarrier};
+use offhook_carriers::{Carrier, Inbound, InboundMessage, SandboxCarrier};
 use offhook_domain::number::{Number, NumberStatus};
-use offhook_domain::{AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, NumberId, PurchaseId};
-use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key};
+use offhook_domain::{AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, MessageId, NumberId, PurchaseId};
+use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key, receive_message};
 use offhook_server::config::{Config, Database};
 use offhook_server::guarded_http::{EgressPolicy, GuardedClient};
 use offhook_server::http::auth::key_cache;
@@ -32,7 +32,7 @@ use offhook_testkit::clock::ManualClock;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
-pub use client::{Client, id};
+pub use client::{Answer, Client, id};
 pub use fake_carrier::{Deed, FakeCarrier};
 pub use shape::shape;
 
@@ -108,6 +108,24 @@ impl TestApp {
             node: "next".to_owned(),
             started_at: self.clock.now(),
         })
+    }
+
+    /// Has a carrier bring a text, as if from another network.
+    pub async fn is_texted(&self, from: &str, to: &str, body: &str) {
+        self.is_sent(from, to, body, &[]).await;
+    }
+
+    /// Has a carrier bring a text with media.
+    pub async fn is_sent(&self, from: &str, to: &str, body: &str, media_urls: &[&str]) {
+        let message = InboundMessage {
+            carrier: "sandbox",
+            carrier_message_id: MessageId::generate(self.app.now()).to_string(),
+            from: from.to_owned(),
+            to: E164::parse(to).unwrap(),
+            body: body.to_owned(),
+            media_urls: media_urls.iter().map(|url| (*url).to_owned()).collect(),
+        };
+        receive_message::receive(&self.app, vec![Inbound::Message(message)]).await.unwrap();
     }
 
     /// Lets time pass.

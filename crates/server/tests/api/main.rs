@@ -5,7 +5,9 @@
 mod agents;
 mod app;
 mod contacts;
+mod conversations;
 mod messages;
+mod number_history;
 mod numbers;
 mod openapi;
 mod purchases;

@@ -1,6 +1,8 @@
 //! `/v1/agents`: who answers and sends.
 
 pub mod attach_number;
+pub mod calls;
+pub mod conversations;
 pub mod create;
 pub mod delete;
 pub mod detach_number;

@@ -1,3 +1,4 @@
 //! `/v1/messages`: what an agent says.
 
+pub mod react;
 pub mod send;

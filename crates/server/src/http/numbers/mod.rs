@@ -2,9 +2,12 @@
 
 pub mod available;
 pub mod buy;
+pub mod calls;
+pub mod contact_card;
 pub mod get;
 pub mod list;
 pub mod lookup;
+pub mod messages;
 pub mod release;
 pub mod update;
 

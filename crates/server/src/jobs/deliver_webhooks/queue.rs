@@ -1,0 +1,319 @@
+//! What of a line's due deliveries is in memory, and which may go next: never two of a lane at once, in order within
+//! a lane, the lanes in turn.
+//!
+//! In: pages of due deliveries, and what became of those that went. Out: the next to go, and where to read on. Never
+//! here: I/O, and more than the window, however long the backlog is.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use offhook_domain::DeliveryId;
+use offhook_store::delivery_work::{DueDelivery, Place};
+
+/// The most of one lane that are held in memory, so that a busy conversation leaves room for the others.
+const LANE_WINDOW: usize = 128;
+
+/// How many deliveries all lines of a node have in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Memory(Arc<AtomicUsize>);
+
+impl Memory {
+    pub fn used(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A line's deliveries in memory.
+pub struct Queue {
+    memory: Memory,
+    /// Everything read and not yet recorded: a page read again must not bring it twice.
+    known: HashSet<DeliveryId>,
+    lanes: HashMap<String, Lane>,
+    /// Lanes with something to send and nothing under way.
+    ready: VecDeque<String>,
+    waiting: usize,
+    /// Where reading goes on.
+    place: Place,
+    /// Whether there may be due deliveries that are not in memory.
+    unread: bool,
+}
+
+#[derive(Default)]
+struct Lane {
+    waiting: VecDeque<DueDelivery>,
+    state: State,
+    /// More of it than fits was passed over; nothing of it may come in before that is read.
+    overflown: bool,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Free,
+    UnderWay,
+    /// Its head failed, and the store does not know yet that the lane waits.
+    Held,
+}
+
+impl Queue {
+    pub fn new(memory: Memory) -> Self {
+        Self {
+            memory,
+            known: HashSet::new(),
+            lanes: HashMap::new(),
+            ready: VecDeque::new(),
+            waiting: 0,
+            place: Place::START,
+            unread: true,
+        }
+    }
+
+    /// How many are in memory: waiting, under way, or not yet recorded.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub fn is_unread(&self) -> bool {
+        self.unread
+    }
+
+    /// Something may have come that was not seen.
+    pub fn look_again(&mut self) {
+        self.unread = true;
+    }
+
+    /// Begins to read a page: from where it is to begin.
+    pub fn begin_page(&mut self) -> Place {
+        self.unread = false;
+        self.place
+    }
+
+    /// Takes in a page of at most `limit` deliveries that was read from where [`Self::begin_page`] said.
+    pub fn admit(&mut self, page: Vec<DueDelivery>, limit: usize) {
+        match page.last() {
+            Some(last) if page.len() >= limit => {
+                self.place = Place { due_at: last.due_at, at: last.at };
+                self.unread = true;
+            }
+            // The end: what comes late, or falls due again, may stand before it.
+            _ => self.place = Place::START,
+        }
+        for due in page {
+            self.admit_one(due);
+        }
+    }
+
+    fn admit_one(&mut self, due: DueDelivery) {
+        if self.known.contains(&due.id) {
+            return;
+        }
+        let lane = self.lanes.entry(due.lane.clone()).or_default();
+        if lane.state == State::Held || lane.overflown {
+            return;
+        }
+        if lane.waiting.len() >= LANE_WINDOW {
+            lane.overflown = true;
+            return;
+        }
+        if lane.state == State::Free && lane.waiting.is_empty() {
+            self.ready.push_back(due.lane.clone());
+        }
+        self.known.insert(due.id.clone());
+        self.memory.0.fetch_add(1, Ordering::Relaxed);
+        self.waiting += 1;
+        lane.waiting.push_back(due);
+    }
+
+    /// The next to go. Its lane is busy until [`Self::free`] or [`Self::release`].
+    pub fn next(&mut self) -> Option<DueDelivery> {
+        let name = self.ready.pop_front()?;
+        let lane = self.lanes.get_mut(&name)?;
+        let due = lane.waiting.pop_front()?;
+        lane.state = State::UnderWay;
+        self.waiting -= 1;
+        Some(due)
+    }
+
+    /// The delivery under way on a lane is over, and the next of the lane may go.
+    pub fn free(&mut self, name: &str) {
+        let Some(lane) = self.lanes.get_mut(name) else { return };
+        lane.state = State::Free;
+        if !lane.waiting.is_empty() {
+            self.ready.push_back(name.to_owned());
+            return;
+        }
+        if lane.overflown {
+            self.place = Place::START;
+            self.unread = true;
+        }
+        self.lanes.remove(name);
+    }
+
+    /// The delivery under way failed, and its lane waits until the store knows.
+    pub fn hold(&mut self, name: &str) {
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.state = State::Held;
+            let left = std::mem::take(&mut lane.waiting);
+            self.waiting -= left.len();
+            left.into_iter().for_each(|due| self.forget(&due.id));
+        }
+    }
+
+    /// The store knows what became of a delivery.
+    pub fn forget(&mut self, id: &DeliveryId) {
+        if self.known.remove(id) {
+            self.memory.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Leaves what waits to the store, to be read again when there is a place for it.
+    pub fn drop_waiting(&mut self) {
+        let mut dropped = Vec::with_capacity(self.waiting);
+        self.lanes.retain(|_, lane| {
+            dropped.extend(lane.waiting.drain(..).map(|due| due.id));
+            lane.overflown = false;
+            lane.state != State::Free
+        });
+        dropped.iter().for_each(|id| self.forget(id));
+        self.ready.clear();
+        self.waiting = 0;
+        self.place = Place::START;
+        self.unread = true;
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.memory.0.fetch_sub(self.known.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offhook_domain::webhook::EventType;
+    use offhook_domain::{Id, Timestamp};
+
+    use super::*;
+
+    fn due(at: i64, lane: &str) -> DueDelivery {
+        let time = Timestamp::from_micros(at);
+        DueDelivery {
+            id: DeliveryId::generate(time),
+            lane: lane.to_owned(),
+            event_type: EventType::Message,
+            attempts: 0,
+            due_at: time,
+            at: time,
+            body: at.to_string(),
+        }
+    }
+
+    fn bodies(queue: &mut Queue) -> Vec<String> {
+        std::iter::from_fn(|| queue.next().map(|due| due.body)).collect()
+    }
+
+    #[test]
+    fn a_lane_has_one_under_way_and_keeps_its_order() {
+        let mut queue = Queue::new(Memory::default());
+        queue.admit(vec![due(1, "a"), due(2, "a"), due(3, "b"), due(4, "a")], 9);
+        assert_eq!(bodies(&mut queue), ["1", "3"]);
+        queue.free("a");
+        assert_eq!(bodies(&mut queue), ["2"]);
+        queue.free("b");
+        assert_eq!(bodies(&mut queue), [""; 0]);
+        queue.free("a");
+        assert_eq!(bodies(&mut queue), ["4"]);
+    }
+
+    #[test]
+    fn what_is_in_memory_is_not_taken_in_again() {
+        let memory = Memory::default();
+        let mut queue = Queue::new(memory.clone());
+        let page = vec![due(1, "a"), due(2, "b")];
+        queue.admit(page.clone(), 9);
+        let sent = queue.next().unwrap();
+        queue.free(&sent.lane);
+        queue.admit(page.clone(), 9);
+        assert_eq!(bodies(&mut queue), ["2"], "the first is not recorded yet");
+        queue.forget(&sent.id);
+        assert_eq!(memory.used(), 1);
+        drop(queue);
+        assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn a_held_lane_takes_nothing_in_until_the_store_knows() {
+        let mut queue = Queue::new(Memory::default());
+        queue.admit(vec![due(1, "a"), due(2, "a")], 9);
+        let head = queue.next().unwrap();
+        queue.hold("a");
+        queue.admit(vec![due(2, "a"), due(3, "a")], 9);
+        assert!(!queue.has_ready() && queue.waiting() == 0);
+        queue.forget(&head.id);
+        queue.free("a");
+        queue.admit(vec![due(1, "a"), due(2, "a")], 9);
+        assert_eq!(bodies(&mut queue), ["1"]);
+    }
+
+    #[test]
+    fn a_busy_lane_leaves_room_and_comes_back_in_order() {
+        let mut queue = Queue::new(Memory::default());
+        let page: Vec<_> = (1..=200).map(|at| due(at, "busy")).chain([due(201, "other")]).collect();
+        queue.admit(page.clone(), 500);
+        assert!(!queue.is_unread() || queue.begin_page() == Place::START);
+        assert_eq!(bodies(&mut queue), ["1", "201"]);
+        queue.admit(vec![due(202, "busy")], 500);
+        let mut sent = vec![1];
+        loop {
+            let id = page[sent.len() - 1].id.clone();
+            queue.forget(&id);
+            queue.free("busy");
+            if let Some(due) = queue.next() {
+                sent.push(due.body.parse().unwrap());
+            } else if sent.len() < 200 {
+                assert!(queue.is_unread(), "what did not fit is to be read");
+                assert_eq!(queue.begin_page(), Place::START);
+                queue.admit(page[sent.len()..].to_vec(), 500);
+                sent.extend(queue.next().map(|due| due.body.parse::<i64>().unwrap()));
+            } else {
+                break;
+            }
+        }
+        assert_eq!(sent, (1..=200).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn reading_goes_on_behind_a_full_page_and_starts_over_at_the_end() {
+        let mut queue = Queue::new(Memory::default());
+        assert_eq!(queue.begin_page(), Place::START);
+        queue.admit(vec![due(1, "a"), due(2, "b")], 2);
+        assert!(queue.is_unread());
+        assert_eq!(queue.begin_page().at, Timestamp::from_micros(2));
+        queue.admit(vec![due(3, "c")], 2);
+        assert!(!queue.is_unread());
+        queue.look_again();
+        assert_eq!(queue.begin_page(), Place::START);
+    }
+
+    #[test]
+    fn what_waits_can_be_left_to_the_store() {
+        let memory = Memory::default();
+        let mut queue = Queue::new(memory.clone());
+        queue.admit((1..=9).map(|at| due(at, if at % 2 == 0 { "a" } else { "b" })).collect(), 20);
+        let head = queue.next().unwrap();
+        queue.drop_waiting();
+        assert_eq!((queue.len(), memory.used(), queue.has_ready()), (1, 1, false));
+        queue.forget(&head.id);
+        queue.free(&head.lane);
+        assert_eq!(queue.len(), 0);
+    }
+}
