@@ -28,7 +28,7 @@ enum Action {
     /// Texts a number of the platform from a handset.
     Text {
         /// The handset's number: any that the platform does not hold.
-        #[arg(long, default_value = "+14155550199")]
+        #[arg(long, default_value = "+14155551234")]
         from: String,
         #[arg(long)]
         to: String,
@@ -42,7 +42,7 @@ enum Action {
     Inbox { handset: String },
     /// A conversation: type to text, read what comes back. Ends with the input.
     Chat {
-        #[arg(long, default_value = "+14155550199")]
+        #[arg(long, default_value = "+14155551234")]
         from: String,
         #[arg(long)]
         to: String,
