@@ -16,6 +16,7 @@ fn greeting(url: &str, started: &Started) -> String {
     let number = started.phone_number.as_deref().unwrap_or("(none: buy one with POST /v1/numbers)");
     let agent = started.agent.as_ref().map_or_else(|| "(none)".to_owned(), ToString::to_string);
     let shell_key = started.api_key.as_deref().unwrap_or("$OFFHOOK_KEY");
+    let program = program();
     format!(
         r#"
   Offhook is running in sandbox mode: no carrier, no account, no cost.
@@ -26,26 +27,29 @@ fn greeting(url: &str, started: &Started) -> String {
     Agent     {agent} (First agent)
     Guides    {url}/docs
 
-  Text the number from a virtual handset:
+  Three commands to paste into another terminal:
+
+  1. See signed events arrive (it keeps running; use a third terminal for the rest):
+
+    {program} listen --url {url} --key {shell_key}
+
+  2. Text the number from a virtual handset:
 
     curl -s {url}/sandbox/messages -H 'Content-Type: application/json' \
       -d '{{"from": "{HANDSET}", "to": "{number}", "body": "Hello, is anybody there?"}}'
 
-  Have events sent to your server, signed (this one prints them; run it in another terminal first), and see what was delivered:
-
-    python3 -c 'import http.server as h
-    class R(h.BaseHTTPRequestHandler):
-        def do_POST(s): print(s.headers["X-Webhook-Signature"], s.rfile.read(int(s.headers["Content-Length"])).decode()); s.send_response(204); s.end_headers()
-    h.HTTPServer(("127.0.0.1", 9000), R).serve_forever()'
-    curl -s {url}/v1/webhooks -H 'Authorization: Bearer {shell_key}' \
-      -H 'Content-Type: application/json' -d '{{"url": "http://127.0.0.1:9000/"}}'
-
-  Answer, and read it on the handset:
+  3. Answer as the agent:
 
     curl -s {url}/v1/messages -H 'Authorization: Bearer {shell_key}' \
       -H 'Content-Type: application/json' \
       -d '{{"agent_id": "{agent}", "to_number": "{HANDSET}", "body": "Yes: an agent."}}'
-    curl -s '{url}/sandbox/handsets/%2B14155551234/messages'
+
+  The handset has it: {program} phone --url {url} inbox {HANDSET}
 "#
     )
+}
+
+/// How to call this binary again.
+fn program() -> String {
+    std::env::current_exe().map_or_else(|_| "offhook".to_owned(), |path| path.display().to_string())
 }

@@ -2,6 +2,7 @@
 
 mod dev;
 mod keys;
+mod listen;
 mod phone;
 
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ enum Command {
     Dev,
     /// A phone of the sandbox network: text a number, read what came.
     Phone(phone::Phone),
+    /// Has events sent to this terminal, and prints them with their signatures checked.
+    Listen(listen::Listen),
     /// Makes, lists and revokes API keys.
     Keys(keys::Keys),
     /// Brings the database's schema up to date, and ends.
@@ -65,6 +68,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve => run_server(Purpose::AsConfigured).await,
         Command::Dev => run_server(Purpose::Dev).await,
         Command::Phone(phone) => phone.run().await,
+        Command::Listen(listen) => listen.run().await,
         Command::Keys(keys) => keys.run().await,
         Command::Migrate => {
             startup::open_store(&Config::from_process(Purpose::AsConfigured)?).await?;
@@ -106,4 +110,25 @@ async fn run_server(purpose: Purpose) -> Result<ExitCode, Failure> {
 #[expect(clippy::print_stdout, reason = "this is what a command is run for")]
 fn print(text: &str) {
     println!("{text}");
+}
+
+/// A client for a person's own command.
+///
+/// # Errors
+/// There are no root certificates on this machine.
+#[expect(clippy::disallowed_methods, reason = "to a server of the person's own choice")]
+fn http_client() -> Result<reqwest::Client, Failure> {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Ok(reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build()?)
+}
+
+/// The body of an answer, or the server's own words where it refuses.
+async fn read_json(response: reqwest::Response) -> Result<serde_json::Value, Failure> {
+    let status = response.status();
+    let body: serde_json::Value = response.json().await.unwrap_or_default();
+    if status.is_success() {
+        return Ok(body);
+    }
+    let message = body["error"]["message"].as_str().unwrap_or("the server gave no reason");
+    Err(format!("{status}: {message}").into())
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{Failure, print};
+use super::{Failure, http_client, print, read_json};
 
 /// How often an open chat looks for new texts.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -67,7 +67,6 @@ struct Shown {
 
 impl Phone {
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        drop(rustls::crypto::ring::default_provider().install_default());
         let network = Network::new(&self.url)?;
         match self.action {
             Action::Text { from, to, media, body } => {
@@ -118,10 +117,8 @@ struct Network {
 }
 
 impl Network {
-    #[expect(clippy::disallowed_methods, reason = "a person's own command to a server of their choice")]
     fn new(url: &str) -> Result<Self, Failure> {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
-        Ok(Self { base: url.trim_end_matches('/').to_owned(), client })
+        Ok(Self { base: url.trim_end_matches('/').to_owned(), client: http_client()? })
     }
 
     async fn text(&self, from: &str, to: &str, body: &str, media: &[String]) -> Result<(), Failure> {
@@ -130,22 +127,12 @@ impl Network {
             text["media_urls"] = json!(media);
         }
         let url = format!("{}/sandbox/messages", self.base);
-        checked(self.client.post(url).json(&text).send().await?).await.map(drop)
+        read_json(self.client.post(url).json(&text).send().await?).await.map(drop)
     }
 
     async fn inbox(&self, handset: &str) -> Result<Vec<Shown>, Failure> {
         let url = format!("{}/sandbox/handsets/{}/messages?limit=100", self.base, handset.replace('+', "%2B"));
-        Ok(checked(self.client.get(url).send().await?).await?.json::<Inbox>().await?.data)
+        let inbox = read_json(self.client.get(url).send().await?).await?;
+        Ok(serde_json::from_value::<Inbox>(inbox)?.data)
     }
-}
-
-/// The server's own words where it refuses.
-async fn checked(response: reqwest::Response) -> Result<reqwest::Response, Failure> {
-    if response.status().is_success() {
-        return Ok(response);
-    }
-    let status = response.status();
-    let body: serde_json::Value = response.json().await.unwrap_or_default();
-    let message = body["error"]["message"].as_str().unwrap_or("no message");
-    Err(format!("{status}: {message}").into())
 }
