@@ -73,9 +73,16 @@ struct Sent {
 
 /// What the store did for the line.
 enum Stored {
-    Page { webhook: Option<Webhook>, page: Vec<DueDelivery>, limit: usize },
+    Page(Box<Page>),
     Kept(Arc<Vec<Ended>>),
     Abandoned(Abandoning),
+}
+
+/// What is due, and the webhook as it was at that time.
+struct Page {
+    webhook: Option<Webhook>,
+    due: Vec<DueDelivery>,
+    limit: usize,
 }
 
 impl<'a> Line<'a> {
@@ -259,8 +266,8 @@ impl<'a> Line<'a> {
             let now = app.now();
             let read = async move |tx: &mut Tx| {
                 let webhook = tx.webhook_by_id(&id).await?;
-                let page = tx.due_deliveries(&id, after, now, limit as i64).await?;
-                Ok(Stored::Page { webhook, page, limit })
+                let due = tx.due_deliveries(&id, after, now, limit as i64).await?;
+                Ok(Stored::Page(Box::new(Page { webhook, due, limit })))
             };
             app.store.read::<_, StoreError>(read).await
         }
@@ -269,10 +276,10 @@ impl<'a> Line<'a> {
 
     fn stored(&mut self, stored: Stored) -> Result<(), StoreError> {
         match stored {
-            Stored::Page { webhook, page, limit } => {
-                self.open(webhook, !page.is_empty())?;
+            Stored::Page(page) => {
+                self.open(page.webhook, !page.due.is_empty())?;
                 if !self.closed {
-                    self.queue.admit(page, limit);
+                    self.queue.admit(page.due, page.limit);
                 }
             }
             Stored::Kept(batch) => {
