@@ -232,6 +232,28 @@ async fn the_first_failure_holds_its_conversation_once() {
 }
 
 #[tokio::test]
+async fn what_comes_meanwhile_does_not_overtake() {
+    let (app, customer) = (TestApp::start().await, WebhookReceiver::start().await);
+    let hook = hook(&app, &customer).await;
+    emit(&app, &hook, &["a"]).await;
+    customer.once(Mode::status(500));
+    let worker = Worker::start(&app);
+    worker.ring(&hook.id);
+    log_until(&app, |items| items[0]["attemptCount"] == 1).await;
+    emit(&app, &hook, &["b", "a", "a"]).await;
+    worker.ring(&hook.id);
+    log_until(&app, |items| items[1]["status"] == "success").await;
+    app.later(Duration::from_secs(6));
+    worker.ring(&hook.id);
+    let items = log_until(&app, all("success")).await;
+    let received = customer.received();
+    let order: Vec<_> = received.iter().map(|one| one.header("x-webhook-id")).collect();
+    let expected: Vec<_> = [0, 1, 0, 2, 3].map(|n: usize| items[n]["id"].as_str().unwrap()).to_vec();
+    assert_eq!(order, expected);
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn gone_is_gone_until_it_is_set_again() {
     let (app, customer) = (TestApp::start().await, WebhookReceiver::start().await);
     let gone = hook(&app, &customer).await;

@@ -75,6 +75,7 @@ struct Sent {
 enum Stored {
     Page(Box<Page>),
     Kept(Arc<Vec<Ended>>),
+    Held,
     Abandoned(Abandoning),
 }
 
@@ -89,7 +90,7 @@ impl<'a> Line<'a> {
     pub fn new(shop: &'a DeliverWebhooks, id: WebhookId, hold: &'a Hold) -> Self {
         Self {
             standing: shop.remembered(id.as_str()),
-            queue: Queue::new(shop.memory.clone()),
+            queue: Queue::new(shop.memory.clone(), shop.held_lanes(id.as_str())),
             posts: FuturesUnordered::new(),
             ended: Vec::new(),
             endpoint: None,
@@ -218,8 +219,13 @@ impl<'a> Line<'a> {
         if self.storing.is_some() {
             return;
         }
-        let page = self.next_page();
         let (app, id) = (self.shop.app.clone(), self.id.clone());
+        let overtaking = self.queue.take_overtaking();
+        if !overtaking.is_empty() {
+            self.storing = Some(record::hold(app, id, Arc::new(overtaking)).map(|()| Ok(Stored::Held)).boxed());
+            return;
+        }
+        let page = self.next_page();
         self.storing = if !self.ended.is_empty() && (page.is_none() || !self.recorded_last) {
             let batch = Arc::new(self.ended.drain(..self.ended.len().min(BATCH)).collect::<Vec<_>>());
             // There is an endpoint, or nothing would have been sent.
@@ -291,6 +297,7 @@ impl<'a> Line<'a> {
                     }
                 }
             }
+            Stored::Held => {}
             Stored::Abandoned(Abandoning::Revived) => {
                 self.closed = false;
                 self.queue.look_again();
@@ -350,11 +357,15 @@ impl<'a> Line<'a> {
             self.now_stands(Standing::Failing);
             self.queue.drop_waiting();
         }
+        let due_at = wait.map_or(now, |wait| now.plus(wait));
+        if holds_lane {
+            self.shop.held_lanes(self.id.as_str()).hold(&due.lane, due_at, now);
+        }
         let attempt = Attempt {
             delivery: due.delivery,
             before: due.attempts,
             status,
-            due_at: wait.map_or(now, |wait| now.plus(wait)),
+            due_at,
             http_status: posted.http_status.map(i64::from),
             error: posted.error.clone(),
             response_body: posted.response_body.clone(),
