@@ -19,6 +19,7 @@ statements! {
     LEAVE_NUMBERS = "UPDATE numbers SET agent_id = NULL WHERE account_id = $1 AND agent_id = $2";
     LEAVE_CONVERSATIONS = "UPDATE conversations SET agent_id = NULL WHERE account_id = $1 AND agent_id = $2";
     LEAVE_CALLS = "UPDATE calls SET agent_id = NULL WHERE account_id = $1 AND agent_id = $2";
+    DELETE_WEBHOOK = "DELETE FROM webhooks WHERE account_id = $1 AND agent_key = $2";
 }
 
 impl Scope<'_> {
@@ -65,12 +66,12 @@ impl Scope<'_> {
         self.tx.run(UPDATE, params![&agent.name, profile, self.account, &agent.id]).await
     }
 
-    /// Deletes an agent; its numbers, conversations and calls stay, without it.
+    /// Deletes an agent and its webhook; its numbers, conversations and calls stay, without it.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn delete_agent(&mut self, id: &AgentId) -> Result<(), StoreError> {
-        for clear in [LEAVE_NUMBERS, LEAVE_CONVERSATIONS, LEAVE_CALLS, DELETE] {
+        for clear in [LEAVE_NUMBERS, LEAVE_CONVERSATIONS, LEAVE_CALLS, DELETE_WEBHOOK, DELETE] {
             self.tx.run(clear, params![self.account, id]).await?;
         }
         Ok(())

@@ -69,6 +69,14 @@ pub(super) enum NamedBy {
 }
 
 impl EgressPolicy {
+    /// What any installation could permit: for telling a malformed URL from one that is not permitted here.
+    #[must_use]
+    pub fn most_lenient() -> Self {
+        let everything = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let allowed = everything.into_iter().filter_map(|address| IpNet::new(address, 0).ok()).collect();
+        Self { allow_http_loopback: true, allowed, ..Self::default() }
+    }
+
     /// Judges a URL by what can be read in it.
     ///
     /// # Errors

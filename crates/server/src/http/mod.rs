@@ -18,6 +18,7 @@ mod request_id;
 mod sandbox;
 mod usage;
 mod values;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -114,6 +115,15 @@ fn with_key() -> OpenApiRouter<App> {
         .routes(routes!(usage::monthly::handle))
         .routes(routes!(usage::by_number::handle))
         .routes(routes!(usage::by_agent::handle))
+        .routes(routes!(webhooks::get::handle, webhooks::set::handle, webhooks::delete::handle))
+        .routes(routes!(webhooks::test::handle))
+        .routes(routes!(webhooks::deliveries::handle))
+        .routes(routes!(webhooks::stats::handle))
+        .routes(routes!(webhooks::all_time::handle))
+        .routes(routes!(webhooks::replay::handle))
+        .routes(routes!(agents::webhook::get::handle, agents::webhook::set::handle, agents::webhook::delete::handle))
+        .routes(routes!(agents::webhook::test::handle))
+        .routes(routes!(agents::webhook::deliveries::handle))
 }
 
 async fn no_route(uri: Uri) -> ApiError {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use offhook_domain::{DeliveryId, Id};
 use offhook_store::{StoreError, Tx};
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +12,10 @@ use crate::telemetry::names;
 const EVERY: Duration = Duration::from_secs(2);
 /// Pruning is done every so many rounds.
 const PRUNE_ROUNDS: u32 = 300;
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How much of the log is dropped in one transaction, and how many of them in one round.
+const PORTION: i64 = 500;
+const PORTIONS: usize = 20;
 /// Waiting deliveries are counted up to here: a gauge must not cost what a backlog costs.
 const MOST_COUNTED: i64 = 100_000;
 /// How long a receipt waits for a send that nobody knows.
@@ -36,6 +41,7 @@ async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
     record_outcome::apply_belated(app).await?;
     show_send_queue(app).await?;
     show_delivery_queue(app).await?;
+    forget_deliveries(app).await?;
     if prune {
         let now = app.now();
         app.store
@@ -53,6 +59,20 @@ async fn show_send_queue(app: &App) -> Result<(), StoreError> {
     let age = oldest.map_or(Duration::ZERO, |at| app.now().since(at));
     metrics::gauge!(names::QUEUE_DEPTH, "queue" => "send").set(depth as f64);
     metrics::gauge!(names::QUEUE_OLDEST_AGE_SECONDS, "queue" => "send").set(age.as_secs_f64());
+    Ok(())
+}
+
+/// Drops from the log what is past its time, in portions that leave the writer free in between.
+async fn forget_deliveries(app: &App) -> Result<(), StoreError> {
+    let kept = DAY * app.config.retention.webhook_delivery_days;
+    let before = DeliveryId::generate(app.now().minus(kept));
+    for _ in 0..PORTIONS {
+        let before = before.clone();
+        let forget = async move |tx: &mut Tx| tx.forget_deliveries(&before, PORTION).await;
+        if app.store.write::<_, StoreError>(forget).await? < PORTION as usize {
+            break;
+        }
+    }
     Ok(())
 }
 

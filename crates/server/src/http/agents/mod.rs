@@ -12,6 +12,7 @@ mod profile;
 mod tools;
 pub mod update;
 pub mod voices;
+pub mod webhook;
 
 use offhook_domain::agent::{Agent, AmbientSound, CustomTool, DenoisingMode, ModelTier, SttMode, VoiceMode};
 use offhook_domain::number::Number;

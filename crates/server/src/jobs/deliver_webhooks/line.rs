@@ -73,16 +73,24 @@ struct Sent {
 
 /// What the store did for the line.
 enum Stored {
-    Page { webhook: Option<Webhook>, page: Vec<DueDelivery>, limit: usize },
+    Page(Box<Page>),
     Kept(Arc<Vec<Ended>>),
+    Held,
     Abandoned(Abandoning),
+}
+
+/// What is due, and the webhook as it was at that time.
+struct Page {
+    webhook: Option<Webhook>,
+    due: Vec<DueDelivery>,
+    limit: usize,
 }
 
 impl<'a> Line<'a> {
     pub fn new(shop: &'a DeliverWebhooks, id: WebhookId, hold: &'a Hold) -> Self {
         Self {
             standing: shop.remembered(id.as_str()),
-            queue: Queue::new(shop.memory.clone()),
+            queue: Queue::new(shop.memory.clone(), shop.held_lanes(id.as_str())),
             posts: FuturesUnordered::new(),
             ended: Vec::new(),
             endpoint: None,
@@ -211,8 +219,13 @@ impl<'a> Line<'a> {
         if self.storing.is_some() {
             return;
         }
-        let page = self.next_page();
         let (app, id) = (self.shop.app.clone(), self.id.clone());
+        let overtaking = self.queue.take_overtaking();
+        if !overtaking.is_empty() {
+            self.storing = Some(record::hold(app, id, Arc::new(overtaking)).map(|()| Ok(Stored::Held)).boxed());
+            return;
+        }
+        let page = self.next_page();
         self.storing = if !self.ended.is_empty() && (page.is_none() || !self.recorded_last) {
             let batch = Arc::new(self.ended.drain(..self.ended.len().min(BATCH)).collect::<Vec<_>>());
             // There is an endpoint, or nothing would have been sent.
@@ -259,8 +272,8 @@ impl<'a> Line<'a> {
             let now = app.now();
             let read = async move |tx: &mut Tx| {
                 let webhook = tx.webhook_by_id(&id).await?;
-                let page = tx.due_deliveries(&id, after, now, limit as i64).await?;
-                Ok(Stored::Page { webhook, page, limit })
+                let due = tx.due_deliveries(&id, after, now, limit as i64).await?;
+                Ok(Stored::Page(Box::new(Page { webhook, due, limit })))
             };
             app.store.read::<_, StoreError>(read).await
         }
@@ -269,10 +282,10 @@ impl<'a> Line<'a> {
 
     fn stored(&mut self, stored: Stored) -> Result<(), StoreError> {
         match stored {
-            Stored::Page { webhook, page, limit } => {
-                self.open(webhook, !page.is_empty())?;
+            Stored::Page(page) => {
+                self.open(page.webhook, !page.due.is_empty())?;
                 if !self.closed {
-                    self.queue.admit(page, limit);
+                    self.queue.admit(page.due, page.limit);
                 }
             }
             Stored::Kept(batch) => {
@@ -284,6 +297,7 @@ impl<'a> Line<'a> {
                     }
                 }
             }
+            Stored::Held => {}
             Stored::Abandoned(Abandoning::Revived) => {
                 self.closed = false;
                 self.queue.look_again();
@@ -343,11 +357,15 @@ impl<'a> Line<'a> {
             self.now_stands(Standing::Failing);
             self.queue.drop_waiting();
         }
+        let due_at = wait.map_or(now, |wait| now.plus(wait));
+        if holds_lane {
+            self.shop.held_lanes(self.id.as_str()).hold(&due.lane, due_at, now);
+        }
         let attempt = Attempt {
             delivery: due.delivery,
             before: due.attempts,
             status,
-            due_at: wait.map_or(now, |wait| now.plus(wait)),
+            due_at,
             http_status: posted.http_status.map(i64::from),
             error: posted.error.clone(),
             response_body: posted.response_body.clone(),

@@ -20,7 +20,7 @@ use offhook_store::{StoreError, Tx};
 
 use self::line::Line;
 use self::places::{Places, Standing};
-use self::queue::Memory;
+use self::queue::{HeldLanes, Memory};
 use super::lines::{Hold, LineWork};
 use crate::app::App;
 use crate::telemetry::names;
@@ -41,6 +41,7 @@ pub struct DeliverWebhooks {
     retries: RetrySchedule,
     memory: Memory,
     standings: moka::sync::Cache<String, Standing>,
+    held: moka::sync::Cache<String, HeldLanes>,
     at_work: Mutex<AtWork>,
 }
 
@@ -61,6 +62,7 @@ impl DeliverWebhooks {
             retries: RetrySchedule::new(webhooks.retries.clone()),
             memory: Memory::default(),
             standings: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_idle(REMEMBERED_FOR).build(),
+            held: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_idle(REMEMBERED_FOR).build(),
             at_work: Mutex::default(),
             app,
         }
@@ -81,6 +83,11 @@ impl DeliverWebhooks {
         if at_work.leave(line) {
             at_work.enter(line, standing);
         }
+    }
+
+    /// The held lanes of a line.
+    fn held_lanes(&self, line: &str) -> HeldLanes {
+        self.held.get_with_by_ref(line, HeldLanes::default)
     }
 
     /// Enters a line into what is worked on, where there is room for its kind.

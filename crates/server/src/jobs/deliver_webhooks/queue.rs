@@ -5,14 +5,34 @@
 //! here: I/O, and more than the window, however long the backlog is.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use offhook_domain::DeliveryId;
+use offhook_domain::{DeliveryId, Timestamp};
 use offhook_store::delivery_work::{DueDelivery, Place};
 
 /// The most of one lane that are held in memory, so that a busy conversation leaves room for the others.
 const LANE_WINDOW: usize = 128;
+
+/// Lanes whose head waits for its first repeat, and until when. Kept beyond the line's own life: what comes in the
+/// meantime must not overtake.
+#[derive(Debug, Clone, Default)]
+pub struct HeldLanes(Arc<Mutex<HashMap<String, Timestamp>>>);
+
+impl HeldLanes {
+    /// Those that are over are forgotten on the way.
+    pub fn hold(&self, lane: &str, until: Timestamp, now: Timestamp) {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(|_, until| *until > now);
+        lanes.insert(lane.to_owned(), until);
+    }
+
+    /// Until when a delivery that is due at `due_at` has to wait for the head of its lane.
+    fn until(&self, lane: &str, due_at: Timestamp) -> Option<Timestamp> {
+        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.get(lane).copied().filter(|until| *until > due_at)
+    }
+}
 
 /// How many deliveries all lines of a node have in memory.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +47,9 @@ impl Memory {
 /// A line's deliveries in memory.
 pub struct Queue {
     memory: Memory,
+    held: HeldLanes,
+    /// Lanes of which something came while they were held: the store is to hold that too.
+    overtaking: HashMap<String, Timestamp>,
     /// Everything read and not yet recorded: a page read again must not bring it twice.
     known: HashSet<DeliveryId>,
     lanes: HashMap<String, Lane>,
@@ -57,9 +80,11 @@ enum State {
 }
 
 impl Queue {
-    pub fn new(memory: Memory) -> Self {
+    pub fn new(memory: Memory, held: HeldLanes) -> Self {
         Self {
             memory,
+            held,
+            overtaking: HashMap::new(),
             known: HashSet::new(),
             lanes: HashMap::new(),
             ready: VecDeque::new(),
@@ -116,6 +141,12 @@ impl Queue {
         if self.known.contains(&due.id) {
             return;
         }
+        if due.attempts == 0
+            && let Some(until) = self.held.until(&due.lane, due.due_at)
+        {
+            self.overtaking.insert(due.lane, until);
+            return;
+        }
         let lane = self.lanes.entry(due.lane.clone()).or_default();
         if lane.state == State::Held || lane.overflown {
             return;
@@ -131,6 +162,11 @@ impl Queue {
         self.memory.0.fetch_add(1, Ordering::Relaxed);
         self.waiting += 1;
         lane.waiting.push_back(due);
+    }
+
+    /// Lanes to hold once more in the store, and until when.
+    pub fn take_overtaking(&mut self) -> Vec<(String, Timestamp)> {
+        self.overtaking.drain().collect()
     }
 
     /// The next to go. Its lane is busy until [`Self::free`] or [`Self::release`].
@@ -199,8 +235,8 @@ impl Drop for Queue {
 
 #[cfg(test)]
 mod tests {
+    use offhook_domain::Id;
     use offhook_domain::webhook::EventType;
-    use offhook_domain::{Id, Timestamp};
 
     use super::*;
 
@@ -223,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_lane_has_one_under_way_and_keeps_its_order() {
-        let mut queue = Queue::new(Memory::default());
+        let mut queue = Queue::new(Memory::default(), HeldLanes::default());
         queue.admit(vec![due(1, "a"), due(2, "a"), due(3, "b"), due(4, "a")], 9);
         assert_eq!(bodies(&mut queue), ["1", "3"]);
         queue.free("a");
@@ -237,7 +273,7 @@ mod tests {
     #[test]
     fn what_is_in_memory_is_not_taken_in_again() {
         let memory = Memory::default();
-        let mut queue = Queue::new(memory.clone());
+        let mut queue = Queue::new(memory.clone(), HeldLanes::default());
         let page = vec![due(1, "a"), due(2, "b")];
         queue.admit(page.clone(), 9);
         let sent = queue.next().unwrap();
@@ -252,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_held_lane_takes_nothing_in_until_the_store_knows() {
-        let mut queue = Queue::new(Memory::default());
+        let mut queue = Queue::new(Memory::default(), HeldLanes::default());
         queue.admit(vec![due(1, "a"), due(2, "a")], 9);
         let head = queue.next().unwrap();
         queue.hold("a");
@@ -265,8 +301,22 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_for_a_held_lane_does_not_overtake() {
+        let held = HeldLanes::default();
+        held.hold("a", Timestamp::from_micros(100), Timestamp::from_micros(10));
+        let mut queue = Queue::new(Memory::default(), held);
+        let head = DueDelivery { attempts: 1, ..due(1, "a") };
+        queue.admit(vec![due(11, "a"), due(12, "b"), due(13, "a")], 9);
+        assert_eq!(bodies(&mut queue), ["12"]);
+        assert_eq!(queue.take_overtaking(), [("a".to_owned(), Timestamp::from_micros(100))]);
+        queue.admit(vec![head, DueDelivery { due_at: Timestamp::from_micros(100), ..due(11, "a") }], 9);
+        assert_eq!(bodies(&mut queue), ["1"]);
+        assert_eq!(queue.take_overtaking(), []);
+    }
+
+    #[test]
     fn a_busy_lane_leaves_room_and_comes_back_in_order() {
-        let mut queue = Queue::new(Memory::default());
+        let mut queue = Queue::new(Memory::default(), HeldLanes::default());
         let page: Vec<_> = (1..=200).map(|at| due(at, "busy")).chain([due(201, "other")]).collect();
         queue.admit(page.clone(), 500);
         assert!(!queue.is_unread() || queue.begin_page() == Place::START);
@@ -293,7 +343,7 @@ mod tests {
 
     #[test]
     fn reading_goes_on_behind_a_full_page_and_starts_over_at_the_end() {
-        let mut queue = Queue::new(Memory::default());
+        let mut queue = Queue::new(Memory::default(), HeldLanes::default());
         assert_eq!(queue.begin_page(), Place::START);
         queue.admit(vec![due(1, "a"), due(2, "b")], 2);
         assert!(queue.is_unread());
@@ -307,7 +357,7 @@ mod tests {
     #[test]
     fn what_waits_can_be_left_to_the_store() {
         let memory = Memory::default();
-        let mut queue = Queue::new(memory.clone());
+        let mut queue = Queue::new(memory.clone(), HeldLanes::default());
         queue.admit((1..=9).map(|at| due(at, if at % 2 == 0 { "a" } else { "b" })).collect(), 20);
         let head = queue.next().unwrap();
         queue.drop_waiting();

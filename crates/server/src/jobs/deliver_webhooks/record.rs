@@ -57,6 +57,20 @@ async fn write(tx: &mut Tx, webhook: &Webhook, ended: &[Ended], now: Timestamp) 
     count(tx, &webhook.account_id, agent_key, &webhook.id, now, delta).await
 }
 
+/// Holds lanes of which more came while they were held.
+pub async fn hold(app: App, line: WebhookId, lanes: Arc<Vec<(String, Timestamp)>>) {
+    until_kept("lanes held", || {
+        let (line, lanes) = (line.clone(), lanes.clone());
+        app.store.write(async move |tx: &mut Tx| {
+            for (lane, until) in lanes.iter() {
+                tx.hold_lane(&line, lane, *until).await?;
+            }
+            Ok(())
+        })
+    })
+    .await;
+}
+
 /// Whether a line without a working webhook is done with what waited for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Abandoning {
