@@ -1,0 +1,84 @@
+//! Where a server under test keeps what it knows, and a look into it while the server is down.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use offhook_store::engine::FromValue;
+use offhook_store::{Sql, Store, StoreError, Tx};
+use tempfile::TempDir;
+
+pub enum Database {
+    Sqlite { folder: TempDir },
+    Postgres { folder: TempDir, url: String },
+}
+
+impl Database {
+    pub fn sqlite() -> Self {
+        Self::Sqlite { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub async fn postgres() -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let Ok(server) = std::env::var("OFFHOOK_TEST_POSTGRES") else {
+            panic!("OFFHOOK_TEST_POSTGRES names no server: run `./test faults`, which starts one");
+        };
+        let name = format!("faults_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let store = Store::open_postgres(&server, 1).await.unwrap();
+        for verb in ["DROP DATABASE IF EXISTS", "CREATE DATABASE"] {
+            // A read, because that runs without BEGIN.
+            let statement = Sql(format!("{verb} {name}").leak());
+            store.read(async move |tx: &mut Tx| tx.rows(statement, []).await.map(drop)).await.unwrap();
+        }
+        let (base, _) = server.rsplit_once('/').expect("postgres://user@host:port/database");
+        Self::Postgres { folder: tempfile::tempdir().unwrap(), url: format!("{base}/{name}") }
+    }
+
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::Sqlite { folder } | Self::Postgres { folder, .. } => folder.path(),
+        }
+    }
+
+    /// The environment of a server on this database.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let data = ("OFFHOOK_DATA".to_owned(), self.data_dir().display().to_string());
+        match self {
+            Self::Sqlite { .. } => vec![data],
+            Self::Postgres { url, .. } => vec![data, ("DATABASE_URL".to_owned(), url.clone())],
+        }
+    }
+
+    /// Opens it; no server may be running on it.
+    pub async fn open(&self) -> Store {
+        match self {
+            Self::Sqlite { .. } => Store::open_sqlite(&self.data_dir().join("offhook.db"), 1).unwrap(),
+            Self::Postgres { url, .. } => Store::open_postgres(url, 1).await.unwrap(),
+        }
+    }
+
+    /// Two minutes go by while the server is down, as far as it can tell: whoever was buying has had his time.
+    pub async fn let_time_pass(&self) {
+        const AGE: Sql =
+            Sql("UPDATE purchases SET settle_after = settle_after - 120000000, created_at = created_at - 120000000
+            WHERE state IN ('reserved', 'unconfirmed')");
+        let store = self.open().await;
+        store.write(async |tx: &mut Tx| tx.change(AGE, []).await).await.unwrap();
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.folder().join("data")
+    }
+}
+
+/// The only column of a query's rows.
+pub async fn column<T: FromValue + Send + 'static>(store: &Store, sql: &'static str) -> Vec<T> {
+    let read = async move |tx: &mut Tx| -> Result<Vec<T>, StoreError> {
+        tx.rows(Sql(sql), []).await?.into_iter().map(|mut row| row.take()).collect()
+    };
+    store.read(read).await.unwrap_or_else(|error| panic!("{error}: {sql}"))
+}
+
+/// The only value of a query.
+pub async fn one<T: FromValue + Send + 'static>(store: &Store, sql: &'static str) -> T {
+    column(store, sql).await.into_iter().next().expect("a row")
+}
