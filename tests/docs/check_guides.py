@@ -67,7 +67,7 @@ def blocks(page: Path) -> list[Block]:
         for m in MARKED.finditer(text)
     ]
     marks = len(re.findall(r"^<!-- (?:run|shape|prints|receiver)\b", text, re.M))
-    if marks != len(found):
+    if marks != len(found) or any(block.mark != "receiver" and not block.text for block in found):
         raise Wrong(f"{marks} marks, but {len(found)} of them stand above a block")
     return found
 
@@ -339,7 +339,39 @@ class Titled(dict):
         return super().__getitem__(name.lower())
 
 
-BESIDE = {"webhooks.md": signatures}
+def magic_numbers(reader: Reader, page: Path) -> None:
+    """A text to each magic number ends as the table says."""
+    rows = re.findall(r"^\| `(\+1500555\d{4})` \|.*\| ([^|]*) \| ([^|]*) \|$", page.read_text(), re.M)
+    code = (ROOT / "crates/carriers/src/sandbox/magic.rs").read_text()
+    if {number[-4:] for number, _, _ in rows} != set(re.findall(r'Some\("(\d{4})"\) =>', code)):
+        raise Wrong("the table has other magic numbers than magic.rs")
+    client = reader.names["client"]
+    for number, told, error in rows:
+        sent = client.messages.send(from_number=reader.environment["NUMBER"], to_number=number, body="Hello?")
+        wanted = (re.findall(r"`(\w+)`", told)[-1], error.strip() if error.strip().isdigit() else None)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            answer = Request(
+                f"{reader.url}/v1/conversations/{sent['conversation_id']}", headers={"Authorization": f"Bearer {reader.key}"}
+            )
+            [message] = json.load(urlopen(answer))["messages"]
+            seen = (message["status"], message["errorCode"])
+            if seen == wanted:
+                break
+            if time.monotonic() > deadline:
+                raise Wrong(f"a text to {number} ends as {seen}, not {wanted}")
+            time.sleep(0.05)
+
+
+def metrics(_: Reader, page: Path) -> None:
+    """The table has every metric there is, and no other."""
+    known = set(re.findall(r'"(offhook_\w+)"', (ROOT / "crates/server/src/telemetry/names.rs").read_text()))
+    told = set(re.findall(r"^\| `(offhook_\w+)`", page.read_text(), re.M))
+    if known != told:
+        raise Wrong(f"metrics not told: {sorted(known - told)}, not there: {sorted(told - known)}")
+
+
+BESIDE = {"webhooks.md": signatures, "sandbox.md": magic_numbers, "running-it.md": metrics}
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------
@@ -398,13 +430,29 @@ def headings(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def unknown_keys() -> list[str]:
+    """Configuration keys, written `[section] key`, that do not exist."""
+    known, section = set(), ""
+    for line in (ROOT / "crates/server/config.default.toml").read_text().splitlines():
+        if line.startswith("["):
+            section = line
+        elif found := re.match(r"(\w+) =", line):
+            known.add(f"{section} {found[1]}")
+    told = {
+        (page.name, key)
+        for page in [ROOT / "README.md", *sorted(GUIDES.glob("*.md"))]
+        for key in re.findall(r"`(\[\w+\] \w+)", page.read_text())
+    }
+    return [f"{page}: there is no {key}" for page, key in sorted(told) if key not in known]
+
+
 def main() -> int:
     binary = os.environ.get("OFFHOOK_BIN")
     if not binary:
         print("OFFHOOK_BIN must name the offhook binary", file=sys.stderr)
         return 2
     pages = [Path(name).resolve() for name in sys.argv[1:]] or [ROOT / "README.md", *sorted(GUIDES.glob("*.md"))]
-    wrong = broken_links()
+    wrong = broken_links() + unknown_keys()
     wrong += [line for page in pages for line in check(page, Path(binary).resolve())]
     for line in wrong:
         print(f"\nWRONG {line}", file=sys.stderr)
