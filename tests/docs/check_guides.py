@@ -110,7 +110,7 @@ class Reader:
             cwd=home,
         )
         self.wait_until_ready()
-        numbers = json.load(urlopen(Request(f"{self.url}/v1/numbers", headers={"Authorization": f"Bearer {self.key}"})))
+        numbers = self.get("/v1/numbers")
         if not numbers["data"]:
             raise Wrong("the first start bought no number")
         self.environment["NUMBER"] = numbers["data"][-1]["phoneNumber"]
@@ -123,6 +123,10 @@ class Reader:
                 return
             time.sleep(0.05)
         raise Wrong(f"offhook dev is not ready\n{self.logged()}")
+
+    def get(self, path: str):
+        with urlopen(Request(self.url + path, headers={"Authorization": f"Bearer {self.key}"})) as answer:
+            return json.load(answer)
 
     def logged(self) -> str:
         return (self.home / "offhook.log").read_text(errors="replace")
@@ -294,7 +298,7 @@ def difference(told, real, path: str = "") -> str | None:
 
 def signatures(reader: Reader, page: Path) -> None:
     """The functions that webhooks.md shows agree with what was really sent."""
-    secret = part_of_webhook(reader)
+    secret = reader.get("/v1/webhooks")["secret"]
     if not reader.deliveries:
         raise Wrong("no event was received")
     for headers, body in reader.deliveries[-1:]:
@@ -327,11 +331,6 @@ for (const verify of [verifyAgentPhone, verifyStandard]) {
 """
 
 
-def part_of_webhook(reader: Reader) -> str:
-    asked = Request(f"{reader.url}/v1/webhooks", headers={"Authorization": f"Bearer {reader.key}"})
-    return json.load(urlopen(asked))["secret"]
-
-
 class Titled(dict):
     """Headers under names in any case, as every web framework has them."""
 
@@ -347,21 +346,21 @@ def magic_numbers(reader: Reader, page: Path) -> None:
     if {number[-4:] for number, _, _ in rows} != set(re.findall(r'Some\("(\d{4})"\) =>', code)):
         raise Wrong("the table has other magic numbers than magic.rs")
     client = reader.names["client"]
-    for number, told, error in rows:
-        sent = client.messages.send(from_number=reader.environment["NUMBER"], to_number=number, body="Hello?")
+    text = {"from_number": reader.environment["NUMBER"], "body": "Hello?"}
+    sent = [client.messages.send(to_number=number, **text) for number, _, _ in rows]
+    for message, (number, told, error) in zip(sent, rows):
         wanted = (re.findall(r"`(\w+)`", told)[-1], error if error.isdigit() else None)
         deadline = time.monotonic() + PATIENCE
-        while True:
-            answer = Request(
-                f"{reader.url}/v1/conversations/{sent['conversation_id']}", headers={"Authorization": f"Bearer {reader.key}"}
-            )
-            message = next(one for one in json.load(urlopen(answer))["messages"] if one["id"] == sent["id"])
-            seen = (message["status"], message["errorCode"])
-            if seen == wanted:
-                break
+        while (seen := outcome(reader, message)) != wanted:
             if time.monotonic() > deadline:
                 raise Wrong(f"a text to {number} ends as {seen}, not {wanted}")
             time.sleep(0.05)
+
+
+def outcome(reader: Reader, sent: dict) -> tuple[str, str | None]:
+    conversation = reader.get(f"/v1/conversations/{sent['conversation_id']}")
+    message = next(one for one in conversation["messages"] if one["id"] == sent["id"])
+    return message["status"], message["errorCode"]
 
 
 def metrics(_: Reader, page: Path) -> None:
