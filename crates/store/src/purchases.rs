@@ -24,6 +24,8 @@ statements! {
         WHERE state IN ('reserved', 'unconfirmed') AND settle_after <= $1 ORDER BY settle_after LIMIT $2";
     ADOPT = "UPDATE purchases SET settle_after = $1
         WHERE state IN ('reserved', 'unconfirmed') AND settle_after > $2 AND created_at < $3";
+    ADOPT_OWN = "UPDATE purchases SET settle_after = $1
+        WHERE state IN ('reserved', 'unconfirmed') AND settle_after > $2 AND created_at < $3 AND account_id = $4";
     OUTCOME = "SELECT state, number_id FROM purchases WHERE account_id = $1 AND id = $2";
     CLAIM = "UPDATE purchases SET settle_after = $1
         WHERE id = $2 AND settle_after = $3 AND state IN ('reserved', 'unconfirmed')";
@@ -83,6 +85,14 @@ impl Scope<'_> {
     /// [`StoreError`].
     pub async fn undo_purchase(&mut self, id: &PurchaseId) -> Result<bool, StoreError> {
         Ok(self.tx.change(UNDO, params![self.account, id]).await? == 1)
+    }
+
+    /// Ends the time of the account's open purchases that were begun before `begun_before`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn adopt_own_purchases(&mut self, now: Timestamp, begun_before: Timestamp) -> Result<(), StoreError> {
+        self.tx.run(ADOPT_OWN, params![now, now, begun_before, self.account]).await
     }
 
     /// How a purchase stands, and the number it came to.

@@ -41,13 +41,11 @@ pub struct TestApp {
     pub app: App,
     /// The OpenAPI document of its router.
     pub document: utoipa::openapi::OpenApi,
-    clock: Arc<ManualClock>,
+    opened: Opened,
     router: Router,
     client: Client,
     /// Where there are workers: their life, which ends with the test.
     life: Option<Lifecycle>,
-    settings: Vec<(&'static str, String)>,
-    folder: TempDir,
 }
 
 impl Drop for TestApp {
@@ -96,18 +94,7 @@ impl TestApp {
 
     /// Another process on the same store, begun now.
     pub fn next_process(&self) -> App {
-        App::new(Parts {
-            config: sandbox_config(&self.folder, self.settings.clone()),
-            store: self.app.store.clone(),
-            clock: self.clock.clone(),
-            sealer: self.app.sealer.clone(),
-            keys: key_cache(),
-            guard: self.app.guard.clone(),
-            carriers: self.app.carriers.clone(),
-            wakes: Wakes::default(),
-            node: "next".to_owned(),
-            started_at: self.clock.now(),
-        })
+        self.opened.next_process()
     }
 
     /// Has a carrier bring a text, as if from another network.
@@ -130,7 +117,7 @@ impl TestApp {
 
     /// Lets time pass.
     pub fn later(&self, span: Duration) {
-        self.clock.advance(span);
+        self.opened.clock.advance(span);
     }
 }
 
@@ -175,8 +162,8 @@ impl Setup {
         self
     }
 
-    /// Starts it, without workers.
-    pub async fn start(self) -> TestApp {
+    /// Opens it as it is before its first start: without an account.
+    pub async fn open(self) -> Opened {
         let folder = tempfile::tempdir().unwrap();
         let config = sandbox_config(&folder, self.settings.clone());
         let Database::Sqlite(path) = config.storage.database() else { panic!("tests of the API run on SQLite") };
@@ -198,9 +185,46 @@ impl Setup {
             node: "test".to_owned(),
             started_at: clock.now(),
         });
-        let (router, document) = router(app.clone());
-        let client = open_account(&app, &router, "first").await;
-        TestApp { app, document, clock, router, client, life: None, settings: self.settings, folder }
+        Opened { app, clock, settings: self.settings, folder }
+    }
+
+    /// Starts it with one account, without workers.
+    pub async fn start(self) -> TestApp {
+        let opened = self.open().await;
+        let (router, document) = router(opened.app.clone());
+        let client = open_account(&opened.app, &router, "first").await;
+        TestApp { app: opened.app.clone(), opened, document, router, client, life: None }
+    }
+}
+
+/// An installation that nobody uses yet.
+pub struct Opened {
+    pub app: App,
+    pub clock: Arc<ManualClock>,
+    settings: Vec<(&'static str, String)>,
+    folder: TempDir,
+}
+
+impl Opened {
+    /// Another process on the same store, begun now.
+    pub fn next_process(&self) -> App {
+        App::new(Parts {
+            config: sandbox_config(&self.folder, self.settings.clone()),
+            store: self.app.store.clone(),
+            clock: self.clock.clone(),
+            sealer: self.app.sealer.clone(),
+            keys: key_cache(),
+            guard: self.app.guard.clone(),
+            carriers: self.app.carriers.clone(),
+            wakes: Wakes::default(),
+            node: "next".to_owned(),
+            started_at: self.clock.now(),
+        })
+    }
+
+    /// The requests of somebody with this key.
+    pub fn client(&self, account: &AccountId, key: &str) -> Client {
+        Client::new(self.app.clone(), router(self.app.clone()).0, account.clone(), Some(key.to_owned()))
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod agents;
 mod app;
+mod bootstrap;
 mod contacts;
 mod conversations;
 mod deliveries;
