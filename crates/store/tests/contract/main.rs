@@ -16,6 +16,7 @@ mod concurrency;
 mod connections;
 mod contacts;
 mod conversations;
+mod deliveries;
 mod files;
 mod idempotency;
 mod leases;
