@@ -40,7 +40,7 @@ fn greeting(url: &str, started: &Started) -> String {
 
   3. Answer as the agent:
 
-    curl -s {url}/v1/messages -H 'Authorization: Bearer {shell_key}' \
+    curl -s {url}/v1/messages -H "Authorization: Bearer {shell_key}" \
       -H 'Content-Type: application/json' \
       -d '{{"agent_id": "{agent}", "to_number": "{HANDSET}", "body": "Yes: an agent."}}'
 
