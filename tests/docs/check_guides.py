@@ -3,8 +3,8 @@
 
     OFFHOOK_BIN=/path/to/offhook python tests/docs/check_guides.py [GUIDE …]
 
-Each page gets a server of its own, on a free port and an empty folder (on the empty database DATABASE_URL names, if it is
-set: then one page only). Its marked blocks run from top to bottom, with the addresses 127.0.0.1:8080 (Offhook) and :9000
+Each page gets a server of its own, on a free port and an empty folder; with DATABASE_URL, on that empty database, and
+then it can be one page only. Its marked blocks run from top to bottom, with the addresses 127.0.0.1:8080 (Offhook) and :9000
 (the reader's own server) replaced by free ones. A mark is an HTML comment on the line above a code block:
 
     <!-- run -->                            bash or Python; must succeed. Python blocks of a page share their names,
@@ -15,7 +15,8 @@ set: then one page only). Its marked blocks run from top to bottom, with the add
     <!-- run: background -->                goes on while the blocks behind it run
     <!-- run: … needs PROGRAM -->           skipped where there is no such program
     <!-- shape -->                          JSON with the keys and types of the last answer
-    <!-- prints -->                         every line of it is in the last output, or comes in the background's; `…` stands for anything
+    <!-- prints -->                         its lines are in the last output, or come in the background's; `…`
+                                            stands for anything
     <!-- receiver -->                       (no block) a server that takes every event listens at :9000
 """
 
@@ -152,7 +153,8 @@ class Reader:
 
     def follow(self, block: Block) -> None:
         text = block.text.replace("127.0.0.1:8080", f"127.0.0.1:{self.port}").replace("9000", str(self.own_port))
-        missing = [word for word in block.words[block.words.index("needs") + 1 :] if not shutil.which(word)] if "needs" in block.words else []
+        needed = block.words[block.words.index("needs") + 1 :] if "needs" in block.words else []
+        missing = [word for word in needed if not shutil.which(word)]
         if missing:
             print(f"    line {block.line}: skipped, there is no {missing[0]}")
         elif block.mark == "receiver":
@@ -286,10 +288,7 @@ def difference(told, real, path: str = "") -> str | None:
         if told and not real:
             return f"at {path or 'the top'}: empty"
         return difference(told[0], real[0], f"{path}.0") if told else None
-    number = (int, float)
-    same = type(told) is type(real) or (
-        isinstance(told, number) and isinstance(real, number) and not isinstance(told, bool) and not isinstance(real, bool)
-    )
+    same = type(told) is type(real) or {type(told), type(real)} == {int, float}
     return None if same else f"at {path}: told {told!r}, is {real!r}"
 
 
@@ -338,10 +337,28 @@ class Titled(dict):
         return super().__getitem__(name.lower())
 
 
+def greeting(reader: Reader, _: Path) -> None:
+    """The commands that `offhook dev` prints do what it says."""
+    printed = reader.logged()
+    commands = re.findall(r"^    (?=\S*(?:curl|offhook) )((?:.*\\\n)*.*)$", printed, re.M)
+    if len(commands) != 3:
+        raise Wrong(f"{len(commands)} commands to paste, not three\n{printed}")
+    listen, text, answer = commands
+    reader.start(listen)
+    time.sleep(1)
+    reader.run_bash(text, ["json"])
+    reader.expect('(genuine)\n"message": "Hello, is anybody there?"')
+    reader.run_bash(answer, ["json"])
+    time.sleep(1)
+    reader.run_bash(re.search(r"The handset has it: (.*)", printed)[1], [])
+    reader.expect("Yes: an agent.")
+
+
 def magic_numbers(reader: Reader, page: Path) -> None:
     """A text to each magic number ends as the table says."""
     lines = re.findall(r"^\| `\+1500555.*$", page.read_text(), re.M)
-    rows = [(number.strip(" `"), told, error.strip()) for _, number, _, told, error, _ in (line.split("|") for line in lines)]
+    cells = [line.split("|") for line in lines]
+    rows = [(number.strip(" `"), told, error.strip()) for _, number, _, told, error, _ in cells]
     code = (ROOT / "crates/carriers/src/sandbox/magic.rs").read_text()
     if {number[-4:] for number, _, _ in rows} != set(re.findall(r'Some\("(\d{4})"\) =>', code)):
         raise Wrong("the table has other magic numbers than magic.rs")
@@ -371,7 +388,7 @@ def metrics(_: Reader, page: Path) -> None:
         raise Wrong(f"metrics not told: {sorted(known - told)}, not there: {sorted(told - known)}")
 
 
-BESIDE = {"webhooks.md": signatures, "sandbox.md": magic_numbers, "running-it.md": metrics}
+BESIDE = {"README.md": greeting, "webhooks.md": signatures, "sandbox.md": magic_numbers, "running-it.md": metrics}
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------
@@ -399,7 +416,8 @@ def check(page: Path, binary: Path) -> list[str]:
             print(f"  {page.relative_to(ROOT)}: {len(found)} blocks")
             return []
         except (Wrong, subprocess.TimeoutExpired) as wrong:
-            return [f"{page.relative_to(ROOT)}:{at}: {wrong}" + (f"\n--- offhook's log\n{reader.logged()[-3000:]}" if reader else "")]
+            log = f"\n--- offhook's log\n{reader.logged()[-3000:]}" if reader else ""
+            return [f"{page.relative_to(ROOT)}:{at}: {wrong}{log}"]
         finally:
             if reader:
                 for process in [reader.server, *(process for process, _ in reader.background)]:
