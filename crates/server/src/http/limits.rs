@@ -1,8 +1,10 @@
-//! What holds for every request: a time-out, a count, a stop-watch, and no panic that reaches the client.
+//! What holds for every request: a time-out, a body limit, a count, a stop-watch, and no panic that reaches the
+//! client.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
@@ -10,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
 use super::error::ApiError;
+use super::extract::collect;
 use crate::app::App;
 use crate::telemetry::names;
 
@@ -19,7 +22,7 @@ pub async fn apply(State(app): State<App>, request: Request, next: Next) -> Resp
     let method = request.method().clone();
     // The route's pattern, never the path: ids must not become labels.
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |p| p.as_str().to_owned());
-    let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let answering = AssertUnwindSafe(answer(request, next)).catch_unwind();
     let response = match tokio::time::timeout(app.config.server.request_timeout, answering).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => ApiError::internal(&"a handler panicked").into_response(),
@@ -30,6 +33,16 @@ pub async fn apply(State(app): State<App>, request: Request, next: Next) -> Resp
     metrics::counter!(names::HTTP_REQUESTS, &labels).increment(1);
     metrics::histogram!(names::HTTP_REQUEST_SECONDS, &labels).record(started.elapsed().as_secs_f64());
     response
+}
+
+/// Reads the body whole before anyone answers: a connection whose request is left half read can't be used again,
+/// and a client that does finds it closed.
+async fn answer(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match collect(body).await {
+        Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Err(error) => error.into_response(),
+    }
 }
 
 /// A 5xx may only say that nothing happened. After a change that is not known, so a change gets a 409: the
