@@ -14,4 +14,5 @@ mod numbers;
 mod openapi;
 mod purchases;
 mod renewals;
+mod usage;
 mod webhooks;

@@ -261,3 +261,22 @@ async fn one_key_buys_one_number() {
     assert_eq!(other.refused(422).code, "IDEMPOTENCY_KEY_REUSED");
     check(&app, &carrier, &["+14155550100"], "$7.00").await;
 }
+
+#[tokio::test]
+async fn a_number_is_not_bought_again_before_the_carrier_has_it_for_sure() {
+    let carrier = FakeCarrier::losing_releases(1);
+    let app = priced(&carrier).await;
+    let first = id(&app.post("/v1/numbers").await.ok());
+    app.delete(&format!("/v1/numbers/{first}")).await.ok();
+    app.look_after_numbers().await;
+
+    // The carrier offers it again, but we would give it back once more.
+    assert_eq!(app.post("/v1/numbers").await.ok()["phoneNumber"], "+14155550101");
+    let wanted = json!({"phoneNumber": "+14155550100"});
+    app.post("/v1/numbers").json(wanted.clone()).await.refused(400);
+
+    app.later(Duration::from_secs(31));
+    app.look_after_numbers().await;
+    app.post("/v1/numbers").json(wanted).await.ok();
+    check(&app, &carrier, &["+14155550100", "+14155550101"], "$1.00").await;
+}

@@ -32,6 +32,7 @@ pub struct FakeCarrier {
     deeds: Mutex<VecDeque<Deed>>,
     sold: Mutex<BTreeMap<String, E164>>,
     searches_that_fail: Mutex<usize>,
+    releases_that_lose_their_answer: Mutex<usize>,
     /// Rung when an order is kept waiting.
     pub keeps_waiting: Notify,
     /// Rung by the test: the order may be answered.
@@ -45,6 +46,11 @@ impl FakeCarrier {
 
     pub fn failing_searches(count: usize) -> Arc<Self> {
         Arc::new(Self { searches_that_fail: Mutex::new(count), ..Self::default() })
+    }
+
+    /// Takes that many numbers back without saying so.
+    pub fn losing_releases(count: usize) -> Arc<Self> {
+        Arc::new(Self { releases_that_lose_their_answer: Mutex::new(count), ..Self::default() })
     }
 
     /// What is sold, as the carrier sees it.
@@ -128,6 +134,11 @@ impl Carrier for FakeCarrier {
 
     async fn release(&self, number: &E164) -> Result<(), CarrierError> {
         self.sold.lock().unwrap().retain(|_, sold| sold != number);
+        let mut losing = self.releases_that_lose_their_answer.lock().unwrap();
+        if *losing > 0 {
+            *losing -= 1;
+            return Err(CarrierError("lost".to_owned()));
+        }
         Ok(())
     }
 
