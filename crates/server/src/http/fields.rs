@@ -191,10 +191,10 @@ impl Fields {
         }
     }
 
-    /// Whether a field was sent, be it null.
+    /// Whether a field was sent and not null, be it with a value that was complained of.
     pub fn has(&self, name: &str) -> bool {
         match &self.source {
-            Source::Json(object) => self.json(object, name).is_some(),
+            Source::Json(object) => self.json(object, name).is_some_and(|value| !value.is_null()),
             Source::Query(pairs) => self.text(pairs, name).is_some_and(|text| !text.is_empty()),
         }
     }

@@ -5,6 +5,7 @@ pub mod auth;
 mod calls;
 mod contacts;
 mod conversations;
+mod document;
 pub(crate) mod error;
 mod extract;
 mod fields;
@@ -26,8 +27,6 @@ use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
-use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -38,6 +37,7 @@ use error::ApiError;
 /// All routes behind their layers, and the document that describes them.
 pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
     let (router, document) = routes(&app).split_for_parts();
+    let document = document::finish(document);
     let text: Arc<str> = document.to_json().unwrap_or_default().into();
     let router = router
         .route("/metrics", get(ops::metrics))
@@ -54,18 +54,15 @@ pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
 /// The document alone, as `offhook openapi` prints it.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .merge(sandbox_routes())
-        .merge(with_key())
-        .merge(open_routes())
-        .into_openapi()
+    let all = OpenApiRouter::with_openapi(document::head());
+    document::finish(all.merge(sandbox_routes()).merge(with_key()).merge(open_routes()).into_openapi())
 }
 
 fn routes(app: &App) -> OpenApiRouter<App> {
     let with_key = with_key()
         .layer(from_fn_with_state(app.clone(), once::remember))
         .layer(from_fn_with_state(app.clone(), auth::require_key));
-    let all = OpenApiRouter::with_openapi(Document::openapi()).merge(open_routes()).merge(with_key);
+    let all = OpenApiRouter::with_openapi(document::head()).merge(open_routes()).merge(with_key);
     if app.config.mode.sandbox { all.merge(sandbox_routes()) } else { all }
 }
 
@@ -133,22 +130,4 @@ async fn no_route(uri: Uri) -> ApiError {
 async fn no_method(method: Method, uri: Uri) -> ApiError {
     let message = format!("{} does not take {method}", uri.path());
     ApiError::plain(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
-}
-
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Offhook", description = "A phone platform for AI agents, wire-compatible with AgentPhone."),
-    modifiers(&BearerKey),
-    security(("apiKey" = []))
-)]
-struct Document;
-
-struct BearerKey;
-
-impl utoipa::Modify for BearerKey {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("Your API key, sk_…"));
-        let components = document.components.get_or_insert_with(Default::default);
-        components.add_security_scheme("apiKey", SecurityScheme::Http(scheme.build()));
-    }
 }

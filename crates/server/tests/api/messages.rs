@@ -212,3 +212,23 @@ async fn a_repeated_send_under_one_key_sends_once() {
     settled(&app, &id(&first.ok()), &["delivered"]).await;
     assert_eq!(inbox(&app, HANDSET).await.len(), 1);
 }
+
+#[tokio::test]
+async fn null_and_nothing_are_no_content_and_no_receiver() {
+    let (app, agent) = desk().await;
+    let wish = |rest: Value| {
+        let mut wish = json!({"agent_id": agent, "to_number": HANDSET});
+        wish.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        app.post("/v1/messages").json(wish)
+    };
+
+    for nothing in [json!({}), json!({"body": null, "media_url": null}), json!({"body": "", "media_urls": []})] {
+        assert_eq!(wish(nothing.clone()).await.bad_fields(), ["body"], "{nothing}");
+    }
+    assert_eq!(wish(json!({"media_urls": ["x"]})).await.bad_fields(), ["media_urls"]);
+    assert_eq!(wish(json!({"body": "Hi", "to_number": null, "recipients": null})).await.bad_fields(), ["to_number"]);
+    assert_eq!(wish(json!({"body": "Hi", "agent_id": null})).await.bad_fields(), ["agent_id"]);
+    wish(json!({"body": "Hi", "recipients": null, "number_id": null, "media_urls": null})).await.ok();
+    let empty = json!({"from": HANDSET, "to": OURS, "media_urls": []});
+    assert_eq!(app.post("/sandbox/messages").json(empty).await.bad_fields(), ["body"]);
+}

@@ -68,7 +68,7 @@ async fn a_card_is_set_replaced_and_taken_away() {
     assert_eq!(set, json!({"firstName": "Ada", "lastName": "Desk", "displayName": "Ada D.", "hasAvatar": true}));
     assert_eq!(app.get(&path).await.ok(), set);
 
-    let replaced = app.put(&path).json(json!({"firstName": "Ben", "avatarUrl": ""})).await.ok();
+    let replaced = app.put(&path).json(json!({"firstName": "Ben", "avatarUrl": null})).await.ok();
     assert_eq!(replaced, json!({"firstName": "Ben", "lastName": null, "displayName": null, "hasAvatar": false}));
 
     app.delete(&path).await.no_content();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::app::TestApp;
 
@@ -42,4 +42,37 @@ fn collect<'a>(value: &'a Value, references: &mut BTreeSet<&'a str>) {
         Value::Array(items) => items.iter().for_each(|value| collect(value, references)),
         _ => {}
     }
+}
+
+#[tokio::test]
+async fn every_default_is_a_value_of_its_own_field() {
+    let app = TestApp::start().await;
+    let document = serde_json::to_value(&app.document).unwrap();
+
+    let limit = &document["paths"]["/v1/agents"]["get"]["parameters"][0]["schema"];
+    assert_eq!(limit, &json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}));
+    assert_eq!(places(&document, "", &|value| value["allOf"][1]["default"] != Value::Null), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_body_in_which_nothing_is_required_may_be_left_out() {
+    let app = TestApp::start().await;
+    let document = serde_json::to_value(&app.document).unwrap();
+    let required = |path: &str, method: &str| document["paths"][path][method]["requestBody"]["required"].clone();
+
+    assert_eq!(required("/v1/agents", "post"), true);
+    assert_eq!(required("/v1/agents/{id}", "patch"), false);
+    assert_eq!(required("/v1/conversations/{id}", "patch"), false);
+    assert_eq!(required("/v1/numbers/{id}/contact-card", "put"), false);
+}
+
+/// Where in a document something is true.
+fn places(value: &Value, here: &str, is: &dyn Fn(&Value) -> bool) -> Vec<String> {
+    let below: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => fields.iter().map(|(name, value)| (format!("{here}/{name}"), value)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(n, value)| (format!("{here}/{n}"), value)).collect(),
+        _ => Vec::new(),
+    };
+    let found = is(value).then(|| here.to_owned());
+    found.into_iter().chain(below.into_iter().flat_map(|(here, value)| places(value, &here, is))).collect()
 }

@@ -166,7 +166,7 @@ impl Input for CreateAgent {
             Patch::Absent => fields.has("system_prompt"),
         };
         if rest.voice_mode == Some(VoiceMode::Hosted) && !prompted {
-            fields.complain("system_prompt", Problem { rule: "missing", message: format!("is {NeedsSystemPrompt}") });
+            fields.complain("system_prompt", Problem::value(format!("is {NeedsSystemPrompt}")));
         }
         Some(Self { name: name?.0, rest })
     }

@@ -52,18 +52,18 @@ pub struct ToolInput {
     /// What the tool does and when to use it, for the model.
     description: Text<1, 2000>,
     url: HttpsUrl,
-    #[schema(value_type = choice::ToolMethod, required = false, default = "POST")]
+    #[schema(value_type = Option<choice::ToolMethod>, default = "POST")]
     method: ToolMethod,
     /// Sent with the request.
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = Option<Object>)]
     headers: Headers,
     /// A JSON Schema of the arguments.
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = Option<Object>)]
     parameters: Map<String, Value>,
-    #[schema(required = false, default = 30_000)]
+    #[schema(value_type = Option<Number<1000, 120_000>>, default = 30_000)]
     timeout_ms: Number<1000, 120_000>,
     /// Whether `executionMessage` is said while the tool runs.
-    #[schema(required = false, default = false)]
+    #[schema(value_type = Option<bool>, default = false)]
     speak_during_execution: bool,
     execution_message: Option<Text<0, 1000>>,
 }

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::Body;
-use crate::http::fields::{Casing, Clearable, Fields, Input};
+use crate::http::fields::{Casing, Fields, Input};
 use crate::http::once::{Once, Reply};
 use crate::http::values::Text;
 
@@ -23,7 +23,6 @@ pub struct CreateContact {
     #[schema(value_type = String, format = "phone", example = "+14155550100")]
     phone_number: E164,
     name: Text<1, 200>,
-    #[schema(value_type = Option<String>, format = "email")]
     email: Option<Email>,
     notes: Option<Text<0, 5000>>,
 }
@@ -33,7 +32,7 @@ impl Input for CreateContact {
 
     fn read(fields: &mut Fields) -> Option<Self> {
         let (phone_number, name) = (fields.required("phone_number"), fields.required("name"));
-        let email = fields.optional::<Clearable<Email>>("email").and_then(|email| email.0);
+        let email = fields.optional("email");
         let notes = fields.optional("notes");
         Some(Self { phone_number: phone_number?, name: name?, email, notes })
     }

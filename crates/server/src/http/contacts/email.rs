@@ -2,6 +2,9 @@
 
 use offhook_domain::phone::is_email;
 use serde_json::Value;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::http::fields::{FromField, Problem};
 
@@ -19,3 +22,24 @@ impl FromField for Email {
         }
     }
 }
+
+impl PartialSchema for Email {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).max_length(Some(254));
+        text.format(Some(SchemaFormat::Custom("email".to_owned()))).into()
+    }
+}
+
+impl ToSchema for Email {}
+
+/// Stands for an email address that the empty text clears, in the OpenAPI document.
+pub struct EmailOrNone;
+
+impl PartialSchema for EmailOrNone {
+    fn schema() -> RefOr<Schema> {
+        let none = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).max_length(Some(0));
+        OneOfBuilder::new().item(Email::schema()).item(none).into()
+    }
+}
+
+impl ToSchema for EmailOrNone {}

@@ -7,7 +7,7 @@ use offhook_domain::{ContactId, E164};
 use utoipa::ToSchema;
 
 use super::ContactView;
-use super::email::Email;
+use super::email::{Email, EmailOrNone};
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
@@ -24,7 +24,7 @@ pub struct UpdateContact {
     phone_number: Option<E164>,
     name: Option<Text<1, 200>>,
     /// Empty or null clears it.
-    #[schema(value_type = Option<String>, format = "email")]
+    #[schema(value_type = Option<EmailOrNone>)]
     email: Patch<Clearable<Email>>,
     #[schema(value_type = Option<Text<0, 5000>>)]
     notes: Patch<Text<0, 5000>>,

@@ -69,22 +69,23 @@ impl Input for SendMessage {
             send_style: fields.optional("send_style"),
             reply_to_message_id: fields.optional("reply_to_message_id"),
         };
-        let missing = |message: &str| Problem { rule: "missing", message: message.to_owned() };
         if !["to_number", "recipients"].iter().any(|name| fields.has(name)) {
-            fields.complain("to_number", missing("is required"));
+            fields.complain("to_number", Problem::value("is required"));
         }
         if input.recipients.as_ref().is_some_and(|list| list.0.len() < 2) {
             fields.complain("recipients", Problem::value("must name at least two receivers; for one use to_number"));
         }
         if !["agent_id", "number_id", "from_number"].iter().any(|name| fields.has(name)) {
-            fields.complain("agent_id", missing("is required unless number_id or from_number is given"));
+            fields.complain("agent_id", Problem::value("is required unless number_id or from_number is given"));
         }
         let has_text = input.body.as_ref().is_some_and(|body| !body.0.is_empty());
-        let has_media = ["media_url", "media_urls"].iter().any(|name| fields.has(name));
-        // A body that is there and bad has been complained of already.
-        let bad_body = fields.has("body") && input.body.is_none();
-        if !(has_text || has_media || bad_body) {
-            fields.complain("body", missing("is required where there is no media"));
+        let has_media = input.media_url.is_some() || input.media_urls.as_ref().is_some_and(|list| !list.0.is_empty());
+        // What is there and bad has been complained of already.
+        let bad = fields.has("body") && input.body.is_none()
+            || fields.has("media_url") && input.media_url.is_none()
+            || fields.has("media_urls") && input.media_urls.is_none();
+        if !(has_text || has_media || bad) {
+            fields.complain("body", Problem::value("is required where there is no media"));
         }
         Some(input)
     }

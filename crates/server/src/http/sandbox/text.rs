@@ -37,12 +37,12 @@ impl Input for HandsetSends {
         let (from, to) = (fields.required("from"), fields.required("to"));
         let body: Option<Text<0, 1600>> = fields.optional("body");
         let media_urls: Option<List<MediaUrl, 10>> = fields.optional("media_urls");
-        let empty = body.as_ref().is_none_or(|body| body.0.is_empty());
-        if empty && !fields.has("media_urls") && (body.is_some() || !fields.has("body")) {
-            fields.complain(
-                "body",
-                Problem { rule: "missing", message: "is required where there is no media".to_owned() },
-            );
+        let has_text = body.as_ref().is_some_and(|body| !body.0.is_empty());
+        let has_media = media_urls.as_ref().is_some_and(|list| !list.0.is_empty());
+        // What is there and bad has been complained of already.
+        let bad = fields.has("body") && body.is_none() || fields.has("media_urls") && media_urls.is_none();
+        if !(has_text || has_media || bad) {
+            fields.complain("body", Problem::value("is required where there is no media"));
         }
         Some(Self { from: from?, to: to?, body, media_urls })
     }

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 /// What was done in one day or month. Calls are counted once there are calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = UsageCounts)]
 pub struct Counts {
     messages: i64,
     calls: i64,

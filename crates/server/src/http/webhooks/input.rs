@@ -18,10 +18,10 @@ pub struct SetWebhook {
     #[schema(value_type = String, format = "uri", max_length = 2048, example = "https://example.com/hook")]
     pub url: HookUrl,
     /// How many earlier messages an event carries.
-    #[schema(inline, required = false, default = 10)]
+    #[schema(value_type = Option<Number<0, 50>>, default = 10)]
     pub context_limit: Number<0, 50>,
     /// Seconds an attempt may take.
-    #[schema(inline, required = false, default = 30)]
+    #[schema(value_type = Option<Number<5, 120>>, default = 30)]
     pub timeout: Number<5, 120>,
     /// The events that the endpoint gets; without it all but `message.status`.
     #[schema(value_type = Option<Vec<EventName>>, min_items = 1, max_items = 4)]
@@ -29,7 +29,7 @@ pub struct SetWebhook {
     /// Your own id.
     pub external_id: Option<Text<0, 255>>,
     /// `false` keeps the secret of a webhook that is replaced.
-    #[schema(required = false, default = true)]
+    #[schema(value_type = Option<bool>, default = true)]
     pub rotate_secret: bool,
 }
 

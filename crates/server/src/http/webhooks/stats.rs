@@ -49,6 +49,7 @@ pub struct DeliveryStats {
 
 #[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeliveryCounts)]
 pub struct Counts {
     total: i64,
     success: i64,

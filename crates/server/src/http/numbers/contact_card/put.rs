@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::{Body, Named, PathId};
-use crate::http::fields::{Casing, Clearable, Fields, Input};
+use crate::http::fields::{Casing, Fields, Input};
 use crate::http::once::{Once, Reply};
 use crate::http::values::{MediaUrl, Text};
 
@@ -34,7 +34,7 @@ impl Input for PutContactCard {
             first_name: fields.optional("first_name"),
             last_name: fields.optional("last_name"),
             display_name: fields.optional("display_name"),
-            avatar_url: fields.optional::<Clearable<MediaUrl>>("avatar_url").and_then(|url| url.0),
+            avatar_url: fields.optional("avatar_url"),
         })
     }
 }
