@@ -76,3 +76,9 @@ fn places(value: &Value, here: &str, is: &dyn Fn(&Value) -> bool) -> Vec<String>
     let found = is(value).then(|| here.to_owned());
     found.into_iter().chain(below.into_iter().flat_map(|(here, value)| places(value, &here, is))).collect()
 }
+
+/// Whatever changes on the wire shows in this file's diff.
+#[test]
+fn the_whole_document_is_as_reviewed() {
+    insta::assert_snapshot!(offhook_server::http::document().to_pretty_json().unwrap());
+}
