@@ -31,8 +31,9 @@ pub use self::resolve::{Lookup, LookupFailed, SystemLookup};
 
 /// How long DNS, TCP and TLS may take together; a request's own time-out cuts it shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections kept per endpoint: enough for a busy one, too few for one endpoint to use up the descriptors.
-const IDLE_CONNECTIONS_PER_HOST: usize = 64;
+/// Connections kept per host. Callers bound what is under way per endpoint, so only a host with many endpoints comes
+/// near it; with fewer, its connections would be opened and closed all the time.
+const IDLE_CONNECTIONS_PER_HOST: usize = 512;
 /// Shorter than the idle time-outs of common servers (60–75 s), so that we rarely write into a closing connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 

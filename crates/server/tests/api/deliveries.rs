@@ -303,6 +303,27 @@ async fn a_dead_endpoint_delays_nobody() {
 }
 
 #[tokio::test]
+async fn many_endpoints_of_one_dead_server_are_tried_few_at_a_time() {
+    let (app, dead, well) = (TestApp::start().await, WebhookReceiver::start().await, WebhookReceiver::start().await);
+    dead.hang();
+    let worker = Worker::start(&app);
+    for n in 0..30 {
+        let agent = id(&app.post("/v1/agents").json(json!({"name": format!("Desk {n}")})).await.ok());
+        let wish = json!({"url": dead.url(), "timeout": 5});
+        app.post(&format!("/v1/agents/{agent}/webhook")).json(wish).await.ok();
+        let hanging = webhook(&app, AgentId::parse(&agent).ok()).await;
+        emit(&app, &hanging, &["a"]).await;
+        worker.ring(&hanging.id);
+    }
+    dead.wait_for(8).await;
+    let hook = hook(&app, &well).await;
+    emit(&app, &hook, &["a"]).await;
+    worker.ring(&hook.id);
+    well.wait_for(1).await;
+    assert_eq!(dead.received().len(), 8);
+}
+
+#[tokio::test]
 async fn an_address_that_turned_private_is_refused() {
     let (app, customer) = (TestApp::start().await, WebhookReceiver::start().await);
     let hook = hook(&app, &customer).await;

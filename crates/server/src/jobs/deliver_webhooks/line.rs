@@ -14,8 +14,10 @@ use offhook_domain::webhook::{DeliveryStatus, Webhook, WebhookStatus};
 use offhook_domain::{AgentId, Id, Timestamp, WebhookId};
 use offhook_store::delivery_work::{Attempt, DueDelivery};
 use offhook_store::{StoreError, Tx};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::DeliverWebhooks;
+use super::origins::{Admission, Origin};
 use super::places::{Place, Standing};
 use super::queue::Queue;
 use super::record::{self, Abandoning, Ended};
@@ -40,6 +42,9 @@ pub struct Line<'a> {
     id: WebhookId,
     /// Known from the first page on.
     endpoint: Option<Arc<Endpoint>>,
+    origin: Option<Origin>,
+    /// Where its server is unknown: the right to be one of the few that find out.
+    probe: Option<OwnedSemaphorePermit>,
     standing: Standing,
     queue: Queue,
     posts: FuturesUnordered<BoxFuture<'a, Done>>,
@@ -94,6 +99,8 @@ impl<'a> Line<'a> {
             posts: FuturesUnordered::new(),
             ended: Vec::new(),
             endpoint: None,
+            origin: None,
+            probe: None,
             closed: false,
             emptied: false,
             failed: None,
@@ -109,6 +116,9 @@ impl<'a> Line<'a> {
 
     pub async fn run(mut self) -> Result<(), StoreError> {
         self.ask_the_log().await?;
+        if !self.is_admitted() {
+            return Ok(());
+        }
         loop {
             self.start_posts();
             self.start_storing();
@@ -154,19 +164,41 @@ impl<'a> Line<'a> {
 
     /// What is not remembered, such as after a start, the log tells.
     async fn ask_the_log(&mut self) -> Result<(), StoreError> {
-        if self.shop.standings.contains_key(self.id.as_str()) {
+        self.origin = self.shop.origins.of(self.id.as_str());
+        if self.shop.standings.contains_key(self.id.as_str()) && self.origin.is_some() {
             return Ok(());
         }
         let id = self.id.clone();
         let read = async move |tx: &mut Tx| {
             let Some(webhook) = tx.webhook_by_id(&id).await? else { return Ok(None) };
             let agent_key = webhook.agent_id.as_ref().map_or("", AgentId::as_str);
-            tx.last_seen(&id, &webhook.account_id, agent_key).await.map(Some)
+            let seen = tx.last_seen(&id, &webhook.account_id, agent_key).await?;
+            Ok(Some((webhook.url, seen)))
         };
-        if let Some(seen) = self.shop.app.store.read::<_, StoreError>(read).await? {
+        if let Some((url, seen)) = self.shop.app.store.read::<_, StoreError>(read).await? {
+            self.origin = Some(self.shop.origins.moved_to(self.id.as_str(), &url).0);
             self.now_stands(Standing::of(seen));
         }
         Ok(())
+    }
+
+    /// Whether it is this line's turn, as far as that depends on its server. If not, the sweep brings it again.
+    fn is_admitted(&mut self) -> bool {
+        if self.standing != Standing::Fresh {
+            return true;
+        }
+        match self.origin.as_ref().map_or(Admission::Free, Origin::admit) {
+            Admission::Free => true,
+            Admission::Probe(probe) => {
+                self.probe = Some(probe);
+                true
+            }
+            Admission::Later => false,
+            Admission::Silent => {
+                self.now_stands(Standing::Failing);
+                !self.shop.has_too_many_failing()
+            }
+        }
     }
 
     fn now_stands(&mut self, standing: Standing) {
@@ -176,6 +208,7 @@ impl<'a> Line<'a> {
             // Places are of a class.
             self.spare.clear();
             self.taking = None;
+            self.probe = None;
         }
     }
 
@@ -315,6 +348,11 @@ impl<'a> Line<'a> {
     fn open(&mut self, webhook: Option<Webhook>, more_waits: bool) -> Result<(), StoreError> {
         match webhook.filter(|webhook| webhook.status == WebhookStatus::Active) {
             Some(webhook) => {
+                let (origin, moved) = self.shop.origins.moved_to(self.id.as_str(), &webhook.url);
+                self.origin = Some(origin);
+                if moved {
+                    self.now_stands(Standing::Fresh);
+                }
                 let endpoint = Endpoint::open(&self.shop.app, webhook);
                 self.endpoint = Some(Arc::new(endpoint.map_err(|error| StoreError::Corrupt(error.to_string()))?));
                 self.emptied = false;
@@ -335,6 +373,9 @@ impl<'a> Line<'a> {
         let Done { due, posted } = done;
         let attempts = due.attempts + 1;
         let now = self.shop.app.now();
+        if let Some(origin) = &self.origin {
+            origin.was_asked(posted.http_status.is_some());
+        }
         let wait = self.shop.retries.wait_after(attempts, rand::random()).filter(|_| !posted.is_gone());
         let status = match wait {
             _ if posted.is_delivered() => DeliveryStatus::Success,

@@ -6,6 +6,7 @@
 //! makes it again, with the same id.
 
 mod line;
+mod origins;
 mod places;
 mod queue;
 mod record;
@@ -19,6 +20,7 @@ use offhook_domain::{Id, Timestamp, WebhookId};
 use offhook_store::{StoreError, Tx};
 
 use self::line::Line;
+use self::origins::{Admission, Origins};
 use self::places::{Places, Standing};
 use self::queue::{HeldLanes, Memory};
 use super::lines::{Hold, LineWork};
@@ -41,6 +43,7 @@ pub struct DeliverWebhooks {
     retries: RetrySchedule,
     memory: Memory,
     standings: moka::sync::Cache<String, Standing>,
+    origins: Origins,
     held: moka::sync::Cache<String, HeldLanes>,
     at_work: Mutex<AtWork>,
 }
@@ -62,6 +65,7 @@ impl DeliverWebhooks {
             retries: RetrySchedule::new(webhooks.retries.clone()),
             memory: Memory::default(),
             standings: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_idle(REMEMBERED_FOR).build(),
+            origins: Origins::default(),
             held: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_idle(REMEMBERED_FOR).build(),
             at_work: Mutex::default(),
             app,
@@ -83,6 +87,11 @@ impl DeliverWebhooks {
         if at_work.leave(line) {
             at_work.enter(line, standing);
         }
+    }
+
+    /// Whether more failing endpoints are worked on than there is room for.
+    fn has_too_many_failing(&self) -> bool {
+        self.at_work().failing > FAILING_ROOM
     }
 
     /// The held lanes of a line.
@@ -159,11 +168,12 @@ impl LineWork for DeliverWebhooks {
         let at_work = self.at_work();
         let (mut fresh, mut failing) = (at_work.room(Standing::Fresh), at_work.room(Standing::Failing));
         due.retain(|(line, _)| {
-            let room = match self.remembered(line) {
+            let room = match (self.remembered(line), self.origins.of(line).map(|origin| origin.admit())) {
                 _ if at_work.lines.contains_key(line) => return true,
-                Standing::Proven => return true,
-                Standing::Fresh => &mut fresh,
-                Standing::Failing => &mut failing,
+                (Standing::Proven, _) => return true,
+                (Standing::Fresh, Some(Admission::Later)) => return false,
+                (Standing::Failing, _) | (_, Some(Admission::Silent)) => &mut failing,
+                (Standing::Fresh, _) => &mut fresh,
             };
             let fits = *room > 0;
             *room = room.saturating_sub(1);
