@@ -16,12 +16,11 @@ statements! {
         ON CONFLICT (number_id, participant) DO UPDATE SET
             agent_id = COALESCE(excluded.agent_id, conversations.agent_id),
             channel = excluded.channel,
-            last_message_preview = CASE WHEN excluded.last_message_at >= conversations.last_message_at
-                THEN excluded.last_message_preview ELSE conversations.last_message_preview END,
-            last_message_at = CASE WHEN excluded.last_message_at >= conversations.last_message_at
-                THEN excluded.last_message_at ELSE conversations.last_message_at END,
+            last_message_preview = excluded.last_message_preview,
+            last_message_at = CASE WHEN excluded.last_message_at > conversations.last_message_at
+                THEN excluded.last_message_at ELSE conversations.last_message_at + 1 END,
             message_count = conversations.message_count + 1
-        RETURNING id, metadata, send_held_until";
+        RETURNING id, metadata, send_held_until, last_message_at";
     INSERT = "INSERT INTO messages (id, account_id, number_id, conversation_id, direction, channel, status, body,
         media_urls, segments, price, carrier, carrier_message_id, at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
@@ -39,7 +38,10 @@ statements! {
     STATE = "SELECT status, error_code FROM messages WHERE id = $1";
     SET_STATUS = "UPDATE messages SET status = $1, error_code = $2, failure_reason = $3, delivered_at = $4
         WHERE id = $5 AND status = $6";
-    SET_CARRIER_ID = "UPDATE messages SET carrier_message_id = $1 WHERE id = $2 AND carrier_message_id IS NULL";
+    // A carrier that gives one id to two messages must not stop the line: the second goes without.
+    SET_CARRIER_ID = "UPDATE messages SET carrier_message_id = $1 WHERE id = $2 AND carrier_message_id IS NULL
+        AND NOT EXISTS (SELECT 1 FROM messages o WHERE o.carrier_message_id = $1 AND o.carrier = messages.carrier
+            AND o.direction = 'outbound')";
     KEEP_RECEIPT = "INSERT INTO early_receipts (carrier, carrier_message_id, status, message_id, error_code,
         failure_reason, at) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
     EARLY = "SELECT carrier_message_id, status, error_code, failure_reason, at FROM early_receipts
@@ -80,6 +82,8 @@ pub struct Touched {
     pub metadata: Option<serde_json::Value>,
     /// An earlier message waits until then, and this one behind it.
     pub send_held_until: Timestamp,
+    /// The time of the new message: after every other of its conversation, whichever node's clock told theirs.
+    pub at: Timestamp,
 }
 
 /// Which conversation a message belongs to, made where there is none.
@@ -144,7 +148,7 @@ impl Scope<'_> {
             at
         ];
         let mut row = self.tx.one(TOUCH, values).await?;
-        Ok(Touched { id: row.take()?, metadata: row.take()?, send_held_until: row.take()? })
+        Ok(Touched { id: row.take()?, metadata: row.take()?, send_held_until: row.take()?, at: row.take()? })
     }
 
     /// # Errors

@@ -119,7 +119,7 @@ async fn write_message(
         failure: None,
         carrier: inbound.carrier.to_owned(),
         carrier_message_id: Some(inbound.carrier_message_id.clone()),
-        at: now,
+        at: touched.at,
         delivered_at: None,
     };
     scope.insert_message(&message, price).await?;

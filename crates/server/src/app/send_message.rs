@@ -119,15 +119,15 @@ pub async fn accept(
         failure: None,
         carrier: number.carrier.clone(),
         carrier_message_id: None,
-        at: now,
+        at: touched.at,
         delivered_at: None,
     };
     scope.insert_message(&message, price).await?;
     let delta = UsageDelta { messages_out: 1, segments: i64::from(count), ..UsageDelta::default() };
     let agent_key = agent.as_ref().map_or("", AgentId::as_str);
     scope.count_usage(now, Some(&number.id), agent_key, touched.id.as_str(), delta).await?;
-    let due = now.max(touched.send_held_until);
-    tx.insert_send_job(&message.id, number.id.as_str(), &touched.id, now, due).await?;
+    let due = touched.at.max(touched.send_held_until);
+    tx.insert_send_job(&message.id, number.id.as_str(), &touched.id, touched.at, due).await?;
     Ok(Accepted { message, conversation_id: touched.id, from: number.phone_number.to_string(), to })
 }
 
