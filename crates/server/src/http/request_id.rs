@@ -1,6 +1,6 @@
 //! The request's id: in every answer's `X-Request-Id`, in every error body and in the logs.
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -24,7 +24,9 @@ pub async fn assign(request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).filter(|text| is_sane(text));
     let id = given.map_or_else(|| RequestId::generate(CLOCK.now()).to_string(), str::to_owned);
     let header = HeaderValue::from_str(&id);
-    let span = tracing::info_span!("request", id = %id, method = %request.method(), path = request.uri().path());
+    // The route's pattern: a path may hold a phone number.
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let span = tracing::info_span!("request", id = %id, method = %request.method(), route);
     let mut response = CURRENT.scope(id, next.run(request)).instrument(span).await;
     if let Ok(value) = header {
         response.headers_mut().insert(HEADER, value);
