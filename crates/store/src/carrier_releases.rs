@@ -9,7 +9,10 @@ use crate::error::StoreError;
 statements! {
     INSERT = "INSERT INTO carrier_releases (number_id, carrier, phone_number, due_at) VALUES ($1, $2, $3, $4)
         ON CONFLICT DO NOTHING";
-    DUE = "SELECT number_id, carrier, phone_number, due_at, attempts FROM carrier_releases WHERE due_at <= $1
+    // Not while a message may go out from it: the carrier could sell the number to somebody else before.
+    DUE = "SELECT number_id, carrier, phone_number, due_at, attempts FROM carrier_releases r WHERE due_at <= $1
+        AND NOT EXISTS (SELECT 1 FROM send_jobs j WHERE j.line = r.number_id AND j.epoch IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM send_jobs j WHERE j.line = r.number_id AND j.epoch IS NOT NULL)
         ORDER BY due_at LIMIT $2";
     CLAIM = "UPDATE carrier_releases SET due_at = $1, attempts = attempts + 1 WHERE number_id = $2 AND due_at = $3";
     DONE = "DELETE FROM carrier_releases WHERE number_id = $1";

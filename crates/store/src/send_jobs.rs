@@ -4,7 +4,7 @@
 //! hold, and deleted with the outcome. A job that is still claimed under an epoch that is over was cut off
 //! between the two: its outcome is unknown, and it is never sent again.
 
-use offhook_domain::{ConversationId, MessageId, Timestamp};
+use offhook_domain::{ConversationId, MessageId, NumberId, Timestamp};
 
 use crate::engine::{Row, Tx, params, statements};
 use crate::error::StoreError;
@@ -20,6 +20,14 @@ statements! {
         )
         SELECT line FROM lines WHERE line IS NOT NULL AND EXISTS
             (SELECT 1 FROM send_jobs j WHERE j.line = lines.line AND j.epoch IS NULL AND j.due_at <= $1)";
+    RELEASED_LINES = "WITH RECURSIVE lines (line) AS (
+            SELECT MIN(line) FROM send_jobs WHERE epoch IS NULL
+            UNION ALL
+            SELECT (SELECT MIN(j.line) FROM send_jobs j WHERE j.epoch IS NULL AND j.line > lines.line)
+            FROM lines WHERE lines.line IS NOT NULL
+        )
+        SELECT line FROM lines WHERE line IS NOT NULL AND EXISTS
+            (SELECT 1 FROM numbers n WHERE n.id = lines.line AND n.status = 'released')";
     CLAIMED_LINES = "SELECT DISTINCT line FROM send_jobs WHERE epoch IS NOT NULL";
     WAITING = "SELECT j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body, m.media_urls,
             m.carrier
@@ -30,6 +38,7 @@ statements! {
     UNCLAIM = "UPDATE send_jobs SET epoch = NULL WHERE message_id = $1 AND epoch = $2";
     STRANDED = "SELECT message_id FROM send_jobs WHERE line = $1 AND epoch IS NOT NULL AND epoch <> $2 LIMIT $3";
     FINISH = "DELETE FROM send_jobs WHERE message_id = $1 AND epoch = $2";
+    END_WAITING = "DELETE FROM send_jobs WHERE line = $1 AND epoch IS NULL RETURNING message_id";
     DROP = "DELETE FROM send_jobs WHERE message_id = $1";
     PUT_BACK = "UPDATE send_jobs SET epoch = NULL, attempts = attempts + 1 WHERE message_id = $1 AND epoch = $2";
     HOLD_JOBS = "UPDATE send_jobs SET due_at = $1 WHERE conversation_id = $2 AND due_at < $3 AND epoch IS NULL";
@@ -92,10 +101,10 @@ impl Tx {
     ) -> Result<Vec<Waiting>, StoreError> {
         let rows = self.rows(WAITING, params![line, now, limit]).await?;
         let waiting: Vec<_> = rows.into_iter().map(read_waiting).collect::<Result<_, _>>()?;
-        for job in &waiting {
-            self.run(CLAIM, params![epoch, &job.message_id]).await?;
-        }
-        Ok(waiting)
+        let claims = waiting.iter().map(|job| params![epoch, &job.message_id]).collect();
+        let claimed = self.change_each(CLAIM, claims).await?;
+        // A release may have ended one since it was read (PostgreSQL).
+        Ok(waiting.into_iter().zip(claimed).filter(|(_, claimed)| *claimed == 1).map(|(job, _)| job).collect())
     }
 
     /// When the next message of a line is due.
@@ -129,6 +138,24 @@ impl Tx {
     /// [`StoreError`].
     pub async fn drop_send_job(&mut self, message: &MessageId) -> Result<(), StoreError> {
         self.run(DROP, params![message]).await
+    }
+
+    /// Ends the jobs of a number that nobody has claimed; tells their messages.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end_waiting_sends(&mut self, number: &NumberId) -> Result<Vec<MessageId>, StoreError> {
+        let rows = self.rows(END_WAITING, params![number]).await?;
+        rows.into_iter().map(|mut row| row.take()).collect()
+    }
+
+    /// Released numbers for which a message waits all the same: its send crossed with the release, or its claim
+    /// came to nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn released_with_sends(&mut self) -> Result<Vec<NumberId>, StoreError> {
+        self.rows(RELEASED_LINES, []).await?.into_iter().map(|mut row| row.take()).collect()
     }
 
     /// Gives up a claim that was not acted on.

@@ -1,20 +1,60 @@
 //! Giving a number up: asked for by the API, or because its time or its money ran out.
 
-use offhook_domain::Timestamp;
+use offhook_domain::ledger::{EntryKind, Posting};
+use offhook_domain::message::{Failure, MessageStatus};
 use offhook_domain::number::Number;
+use offhook_domain::webhook::EventType;
+use offhook_domain::{NumberId, Timestamp};
+use offhook_store::message_flow::{Flight, StatusMove};
 use offhook_store::{StoreError, Tx};
 
-/// Releases a number within a transaction: its place of the limit is free, and the carrier gets it back behind
-/// the commit (ring `wakes.numbers` then). False when it was released before.
+use super::{App, announce};
+
+/// Releases a number within a transaction: its place of the limit is free, messages that wait to go out from it
+/// fail, and the carrier gets it back behind the commit (ring `wakes.numbers` then). False when it was released
+/// before.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn release_number(tx: &mut Tx, number: &Number, now: Timestamp) -> Result<bool, StoreError> {
+pub async fn release_number(app: &App, tx: &mut Tx, number: &Number, now: Timestamp) -> Result<bool, StoreError> {
     let mut scope = tx.of(&number.account_id);
     if !scope.release_number(&number.id, now).await? {
         return Ok(false);
     }
     scope.drop_number().await?;
     tx.give_back(&number.id, &number.carrier, &number.phone_number, now).await?;
+    end_waiting_sends(app, tx, &number.id, now).await?;
     Ok(true)
+}
+
+/// Ends what waits to go out from a released number, and returns its price: somebody else may hold the number
+/// next. What is claimed is left to its worker.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn end_waiting_sends(app: &App, tx: &mut Tx, number: &NumberId, now: Timestamp) -> Result<(), StoreError> {
+    let ended = tx.end_waiting_sends(number).await?;
+    let flights: Vec<Flight> = tx.flights(&ended).await?.into_iter().flatten().collect();
+    let failure = Failure {
+        code: "30004".to_owned(),
+        reason: "the number was released before the message could be sent".to_owned(),
+    };
+    let moves: Vec<_> = flights.iter().map(|flight| failed(flight, &failure)).collect();
+    let moved = tx.set_message_statuses(&moves).await?;
+    for (mut flight, _) in flights.into_iter().zip(moved).filter(|(_, moved)| *moved) {
+        let mut scope = tx.of(&flight.account_id);
+        let (kind, reference) = (EntryKind::MessageRefund, flight.id.to_string());
+        scope.post(&Posting { kind, amount: flight.price, reference, at: now }).await?;
+        let webhook = announce::choose_webhook(&mut scope, flight.agent_id.as_ref(), EventType::MessageStatus).await?;
+        if let Some(webhook) = webhook {
+            flight.status = MessageStatus::Failed;
+            announce::message_status(app, tx, &webhook, &flight, Some(&failure)).await?;
+        }
+    }
+    Ok(())
+}
+
+fn failed<'a>(flight: &'a Flight, failure: &'a Failure) -> StatusMove<'a> {
+    let (from, to) = (MessageStatus::Queued, MessageStatus::Failed);
+    StatusMove { message: &flight.id, from, to, failure: Some(failure), delivered_at: None }
 }

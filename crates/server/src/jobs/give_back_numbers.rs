@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::numbers::AT_A_TIME;
 use crate::app::App;
+use crate::app::release_number::end_waiting_sends;
 
 /// A carrier that has not answered by then is asked again later. Giving back twice is no error.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,6 +21,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// # Errors
 /// [`StoreError`].
 pub async fn round(app: &App) -> Result<usize, StoreError> {
+    end_belated_sends(app).await?;
     let now = app.now();
     let due = app.store.read::<_, StoreError>(async move |tx| tx.carrier_releases_due(now, AT_A_TIME).await).await?;
     let mut done = 0;
@@ -31,6 +33,17 @@ pub async fn round(app: &App) -> Result<usize, StoreError> {
         }
     }
     Ok(done)
+}
+
+/// Before the carrier has a number back nothing may wait to go out from it.
+async fn end_belated_sends(app: &App) -> Result<(), StoreError> {
+    let numbers = app.store.read::<_, StoreError>(async |tx: &mut Tx| tx.released_with_sends().await).await?;
+    for number in numbers {
+        let doors = app.clone();
+        let end = async move |tx: &mut Tx| end_waiting_sends(&doors, tx, &number, doors.now()).await;
+        app.store.write::<_, StoreError>(end).await?;
+    }
+    Ok(())
 }
 
 async fn give_back(app: &App, release: &CarrierRelease) -> Result<bool, StoreError> {

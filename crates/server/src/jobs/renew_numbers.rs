@@ -80,13 +80,13 @@ async fn renew(app: &App, number: Number, now: Timestamp) -> Result<bool, StoreE
 }
 
 async fn end(app: &App, number: Number, unpaid_since: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
-    let id = number.id.clone();
+    let (id, doors) = (number.id.clone(), app.clone());
     let released = app
         .store
         .write(async move |tx: &mut Tx| {
             Ok::<_, StoreError>(
                 tx.of(&number.account_id).number_must_end(&number, unpaid_since, now).await?
-                    && release_number(tx, &number, now).await?,
+                    && release_number(&doors, tx, &number, now).await?,
             )
         })
         .await?;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use offhook_domain::{Id, MessageId};
+use offhook_store::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use crate::app::{Client, Deed, FakeCarrier, Setup, TestApp, id};
@@ -280,4 +282,48 @@ async fn a_number_is_not_bought_again_before_the_carrier_has_it_for_sure() {
     app.look_after_numbers().await;
     app.post("/v1/numbers").json(wanted).await.ok();
     check(&app, &carrier, &["+14155550100", &other], "$1.00").await;
+}
+
+/// Where a message stands, in words.
+async fn message_state(app: &TestApp, message: &str) -> (String, Option<String>) {
+    let message = MessageId::parse(message).unwrap();
+    let state = app.app.store.read::<_, StoreError>(async move |tx: &mut Tx| tx.message_state(&message).await).await;
+    let (status, code) = state.unwrap().unwrap();
+    (status.as_str().to_owned(), code)
+}
+
+#[tokio::test]
+async fn what_waits_to_go_out_from_a_released_number_fails_and_is_refunded() {
+    let carrier = FakeCarrier::doing([]);
+    let app = priced(&carrier).await;
+    app.post("/v1/webhooks").json(json!({"url": "https://example.org/hook", "events": ["message.status"]})).await.ok();
+    let number = id(&app.post("/v1/numbers").await.ok());
+    let mut sent = Vec::new();
+    for to in ["+14152011234", "+14152011235"] {
+        let text = json!({"from_number": "+14155550100", "to_number": to, "body": "Hi"});
+        sent.push(id(&app.post("/v1/messages").json(text).await.ok()));
+    }
+    let failed = ("failed".to_owned(), Some("30004".to_owned()));
+
+    // A worker has the first; the second waits.
+    let (line, now) = (number.clone(), app.app.now());
+    let claim = async move |tx: &mut Tx| tx.claim_send_jobs(&line, 1, now, 1).await;
+    let claimed = app.app.store.write::<_, StoreError>(claim).await.unwrap().remove(0);
+    assert_eq!(claimed.message_id.as_str(), sent[0]);
+    app.delete(&format!("/v1/numbers/{number}")).await.ok();
+    assert_eq!(message_state(&app, &sent[0]).await, ("queued".to_owned(), None));
+    assert_eq!(message_state(&app, &sent[1]).await, failed);
+
+    // The carrier does not get the number back while a message may go out from it.
+    app.look_after_numbers().await;
+    assert_eq!(carrier.sold(), ["+14155550100"]);
+    let back = async move |tx: &mut Tx| {
+        tx.put_back_send_job(&claimed.message_id, &claimed.conversation_id, 1, now.plus(Duration::from_secs(600))).await
+    };
+    app.app.store.write::<_, StoreError>(back).await.unwrap();
+    app.look_after_numbers().await;
+    assert_eq!(message_state(&app, &sent[0]).await, failed);
+    let told = app.get("/v1/webhooks/deliveries?limit=10").await.ok();
+    assert_eq!(told["data"].as_array().unwrap().len(), 2, "{told}");
+    check(&app, &carrier, &[], "$7.00").await;
 }

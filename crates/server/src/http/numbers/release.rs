@@ -45,10 +45,10 @@ pub async fn handle(
     once: Once,
     PathId(id): PathId<NumberId>,
 ) -> Result<Response, ApiError> {
-    let (account, now) = (caller.account.clone(), app.now());
+    let (account, now, doors) = (caller.account.clone(), app.now(), app.clone());
     once.write(&app, &caller, async move |tx| {
         let number = tx.of(&account).number(&id).await?.ok_or_else(NumberId::missing)?;
-        if !release_number(tx, &number, now).await? {
+        if !release_number(&doors, tx, &number, now).await? {
             return Err(ApiError::refused("the number is released already"));
         }
         let released = ReleasedNumber {
