@@ -283,6 +283,25 @@ async fn gone_is_gone_until_it_is_set_again() {
 }
 
 #[tokio::test]
+async fn an_old_endpoint_that_is_gone_does_not_disable_the_new_one() {
+    let (app, old, new) = (TestApp::start().await, WebhookReceiver::start().await, WebhookReceiver::start().await);
+    let hook = hook(&app, &old).await;
+    old.answer(410);
+    old.delay(Duration::from_millis(300));
+    emit(&app, &hook, &["a", "a"]).await;
+    let worker = Worker::start(&app);
+    worker.ring(&hook.id);
+    old.wait_for(1).await;
+    app.post("/v1/webhooks").json(json!({"url": new.url()})).await.ok();
+    worker.ring(&hook.id);
+    let items = log_until(&app, |items| items.iter().all(|item| item["status"] != "pending")).await;
+    assert_eq!((&items[0]["status"], &items[1]["status"]), (&json!("failed"), &json!("success")));
+    assert_eq!(app.get("/v1/webhooks").await.ok()["status"], "active");
+    assert_eq!((old.received().len(), new.received().len()), (1, 1));
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_dead_endpoint_delays_nobody() {
     let (app, dead, well) = (TestApp::start().await, WebhookReceiver::start().await, WebhookReceiver::start().await);
     dead.hang();

@@ -63,9 +63,10 @@ pub struct Line<'a> {
     spare: Vec<Place>,
 }
 
-/// A post that is over.
+/// A post that is over, and to whom it went: the line may have another endpoint by now.
 struct Done {
     due: Sent,
+    endpoint: Arc<Endpoint>,
     posted: Posted,
 }
 
@@ -370,7 +371,7 @@ impl<'a> Line<'a> {
 
     /// Judges a post that is over.
     fn take_in(&mut self, done: Done) {
-        let Done { due, posted } = done;
+        let Done { due, endpoint, posted } = done;
         let attempts = due.attempts + 1;
         let now = self.shop.app.now();
         if let Some(origin) = &self.origin {
@@ -413,7 +414,7 @@ impl<'a> Line<'a> {
             response_ms: posted.millis(),
             at: now,
         };
-        self.ended.push(Ended { lane: due.lane, attempt, holds_lane, gone: posted.is_gone() });
+        self.ended.push(Ended { lane: due.lane, attempt, holds_lane, gone: posted.is_gone().then_some(endpoint) });
     }
 
     /// Waits until the line is rung or its next delivery falls due; false when the line can go.
@@ -421,8 +422,8 @@ impl<'a> Line<'a> {
         let (app, id) = (&self.shop.app, self.id.clone());
         let next = app.store.read::<_, StoreError>(async move |tx| tx.next_delivery_due(&id).await).await?;
         let soon = next.map(|due: Timestamp| due.since(app.now())).filter(|wait| *wait <= LINGER);
-        // One that fails is left to the sweep, which has the others of its kind in view.
-        if soon.is_none() && self.standing == Standing::Failing {
+        // One that is not known to be well is left to the sweep, which has the others of its kind in view.
+        if soon.is_none() && self.standing != Standing::Proven {
             return Ok(false);
         }
         let rung = self.hold.woken(Instant::now() + soon.unwrap_or(LINGER)).await;
@@ -434,7 +435,7 @@ async fn post(shop: &DeliverWebhooks, endpoint: Arc<Endpoint>, due: DueDelivery,
     let DueDelivery { id, lane, event_type, attempts, body, .. } = due;
     let posted = endpoint.post(&shop.app, &id, event_type, Bytes::from(body), endpoint.timeout()).await;
     drop(place);
-    Done { due: Sent { delivery: id, lane, attempts }, posted }
+    Done { due: Sent { delivery: id, lane, attempts }, endpoint, posted }
 }
 
 /// The result of a future that may not be there; without one it never comes.

@@ -9,21 +9,21 @@ use offhook_store::delivery_work::Attempt;
 use offhook_store::{StoreError, Tx};
 
 use crate::app::App;
-use crate::app::post_event::GONE;
+use crate::app::post_event::{Endpoint, GONE};
 use crate::jobs::persist::until_kept;
 
 /// How many waiting deliveries are given up in one transaction.
 const PORTION: i64 = 500;
 
 /// A delivery that was sent, judged.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Ended {
     pub lane: String,
     pub attempt: Attempt,
     /// The rest of its lane waits with it for its next attempt.
     pub holds_lane: bool,
-    /// The endpoint said that it is gone.
-    pub gone: bool,
+    /// The endpoint that said it is gone.
+    pub gone: Option<Arc<Endpoint>>,
 }
 
 /// Keeps what attempts came to, however long the store is away.
@@ -50,8 +50,8 @@ async fn write(tx: &mut Tx, webhook: &Webhook, ended: &[Ended], now: Timestamp) 
             tx.hold_lane(&webhook.id, &one.lane, one.attempt.due_at).await?;
         }
     }
-    if ended.iter().any(|one| one.gone) {
-        tx.disable_webhook(webhook).await?;
+    for endpoint in ended.iter().filter_map(|one| one.gone.as_ref()) {
+        tx.disable_webhook(&endpoint.webhook).await?;
     }
     let agent_key = webhook.agent_id.as_ref().map_or("", AgentId::as_str);
     count(tx, &webhook.account_id, agent_key, &webhook.id, now, delta).await
