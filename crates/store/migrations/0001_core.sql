@@ -270,6 +270,7 @@ CREATE TABLE leases (
     until BIGINT NOT NULL,
     epoch BIGINT NOT NULL
 ) {clustered};
+CREATE INDEX leases_by_end ON leases (until);
 
 -- What an account did, by the hour. `shard` spreads the writers on PostgreSQL; readers sum over it.
 CREATE TABLE usage_hours (

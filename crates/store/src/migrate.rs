@@ -18,6 +18,8 @@ const TABLE: Sql = Sql(
 );
 /// Any number; the same for every node of one database.
 const LOCK: Sql = Sql("SELECT 1::BIGINT FROM (SELECT pg_advisory_xact_lock(7203511)) AS locked");
+/// Another node's migration may take long.
+const PATIENCE: Sql = Sql("SET LOCAL lock_timeout = 0");
 const APPLIED: Sql = Sql("SELECT version, checksum FROM schema_migrations ORDER BY version");
 const RECORD: Sql = Sql("INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)");
 
@@ -31,6 +33,7 @@ pub async fn migrate(backend: &Store) -> Result<usize, StoreError> {
 
 async fn run(tx: &mut Tx) -> Result<usize, StoreError> {
     if tx.engine() == Engine::Postgres {
+        tx.run(PATIENCE, []).await?;
         tx.rows(LOCK, []).await?;
     }
     tx.change(TABLE, []).await?;

@@ -221,14 +221,14 @@ async fn hold_and_work<W: LineWork>(
         }
     };
     let owner = app.node.clone();
-    app.store.write::<_, StoreError>(async move |tx| tx.release_lease(&resource, &owner, epoch).await).await?;
+    app.store.urgent::<_, StoreError>(async move |tx| tx.release_lease(&resource, &owner, epoch).await).await?;
     worked
 }
 
 async fn acquire(app: &App, resource: &str) -> Result<Option<i64>, StoreError> {
     let (resource, owner, now) = (resource.to_owned(), app.node.clone(), app.now());
     let until = now.plus(app.config.leases.duration);
-    app.store.write(async move |tx| tx.acquire_lease(&resource, &owner, now, until).await).await
+    app.store.urgent(async move |tx| tx.acquire_lease(&resource, &owner, now, until).await).await
 }
 
 async fn renew(app: &App, resource: &str, hold: &Hold) {
@@ -239,7 +239,9 @@ async fn renew(app: &App, resource: &str, hold: &Hold) {
         let (name, owner, epoch) = (resource.to_owned(), app.node.clone(), hold.epoch);
         let renewed = app
             .store
-            .write::<_, StoreError>(async move |tx| tx.renew_lease(&name, &owner, epoch, now, now.plus(duration)).await)
+            .urgent::<_, StoreError>(async move |tx| {
+                tx.renew_lease(&name, &owner, epoch, now, now.plus(duration)).await
+            })
             .await;
         match renewed {
             Ok(true) => hold.extend(asked + duration - MARGIN),

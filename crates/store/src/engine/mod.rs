@@ -89,6 +89,25 @@ impl Store {
         result
     }
 
+    /// As [`Store::write`], for the few that must not wait behind all others: on PostgreSQL it has a queue and a
+    /// connection of its own. On SQLite there is one writer, and it is the same.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn urgent<T, E>(&self, work: impl Work<T, E>) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let watch = Watch::start(self.engine(), "urgent");
+        let result = match self {
+            Self::Sqlite(sqlite) => sqlite.write(work).await,
+            Self::Postgres(postgres) => postgres.urgent(work).await,
+        };
+        watch.stop();
+        result
+    }
+
     /// Runs `work`, which must not write, on a snapshot (SQLite) or statement by statement (PostgreSQL).
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! in one go with the next query or with COMMIT, so that a typical transaction costs two or three round
 //! trips however many rows it writes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, join, join_all, try_join_all};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use futures_util::future::{LocalBoxFuture, join, join_all, select, try_join_all};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -26,7 +26,12 @@ use crate::error::StoreError;
 const QUEUE: usize = 8192;
 /// How often a transaction that met another one is run again.
 const TRIES: u32 = 5;
+/// For the whole of it, sign-on included, per host of the URL.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What the server ends by itself: the transaction of a node that is paused or gone, and the wait for such a one. What
+/// the URL's own options say comes after these and wins.
+const SESSION_OPTIONS: &str = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=5s \
+    -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3 -c tcp_user_timeout=10s";
 /// How long the fate of a commit is asked for whose answer got lost.
 const RESOLVE: Duration = Duration::from_secs(10);
 const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
@@ -38,6 +43,7 @@ const FATE: Sql = Sql("SELECT pg_xact_status($1::TEXT::xid8)");
 #[derive(Clone)]
 pub struct Postgres {
     jobs: mpsc::Sender<Job>,
+    urgent: mpsc::Sender<Job>,
 }
 
 type Job = Box<dyn FnOnce(Rc<Pool>) -> LocalBoxFuture<'static, ()> + Send>;
@@ -47,13 +53,14 @@ impl Postgres {
     /// [`StoreError::Unavailable`] when the URL is wrong or the server can't be reached.
     pub async fn open(url: &str, connections: usize) -> Result<Self, StoreError> {
         let config = configure(url)?;
-        let (jobs, receiver) = mpsc::channel(QUEUE);
+        let (jobs, ordinary) = mpsc::channel(QUEUE);
+        let (urgent, first) = mpsc::channel(QUEUE);
         let limit = connections.max(1);
         std::thread::Builder::new()
             .name("postgres".to_owned())
-            .spawn(move || run_thread(config, limit, receiver))
+            .spawn(move || run_thread(config, limit, ordinary, first))
             .map_err(|e| StoreError::Unavailable(e.to_string()))?;
-        let store = Self { jobs };
+        let store = Self { jobs, urgent };
         store.read(async |tx: &mut Tx| tx.rows(Sql("SELECT 1::BIGINT"), []).await.map(drop)).await?;
         Ok(store)
     }
@@ -63,7 +70,16 @@ impl Postgres {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.submit(work, true).await
+        submit(&self.jobs, work, true).await
+    }
+
+    /// As [`Postgres::write`], but not behind what waits there.
+    pub(super) async fn urgent<T, E>(&self, work: impl Work<T, E>) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        submit(&self.urgent, work, true).await
     }
 
     pub(super) async fn read<T, E>(&self, work: impl Work<T, E>) -> Result<T, E>
@@ -71,26 +87,26 @@ impl Postgres {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.submit(work, false).await
+        submit(&self.jobs, work, false).await
     }
+}
 
-    async fn submit<T, E>(&self, work: impl Work<T, E>, writes: bool) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let stopped = || E::from(StoreError::Unavailable("the store has stopped".to_owned()));
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |pool| {
-            async move {
-                // The caller may have gone away; what is committed stays committed.
-                drop(reply.send(run_work(&pool, work, writes).await));
-            }
-            .boxed_local()
-        });
-        self.jobs.send(job).await.map_err(|_| stopped())?;
-        answer.await.unwrap_or_else(|_| Err(stopped()))
-    }
+async fn submit<T, E>(jobs: &mpsc::Sender<Job>, work: impl Work<T, E>, writes: bool) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    let stopped = || E::from(StoreError::Unavailable("the store has stopped".to_owned()));
+    let (reply, answer) = oneshot::channel();
+    let job: Job = Box::new(move |pool| {
+        async move {
+            // The caller may have gone away; what is committed stays committed.
+            drop(reply.send(run_work(&pool, work, writes).await));
+        }
+        .boxed_local()
+    });
+    jobs.send(job).await.map_err(|_| stopped())?;
+    answer.await.unwrap_or_else(|_| Err(stopped()))
 }
 
 fn configure(url: &str) -> Result<Config, StoreError> {
@@ -98,6 +114,9 @@ fn configure(url: &str) -> Result<Config, StoreError> {
     config.connect_timeout(CONNECT_TIMEOUT).application_name("offhook");
     config.tcp_user_timeout(Duration::from_secs(10)).keepalives_idle(Duration::from_secs(10));
     config.keepalives_interval(Duration::from_secs(3)).keepalives_retries(3);
+    let own = config.get_options().unwrap_or_default();
+    let options = format!("{SESSION_OPTIONS} {own}");
+    config.options(options.trim_end());
     let near = |host: &Host| match host {
         Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
         Host::Unix(_) => true,
@@ -108,7 +127,7 @@ fn configure(url: &str) -> Result<Config, StoreError> {
     Ok(config)
 }
 
-fn run_thread(config: Config, limit: usize, mut jobs: mpsc::Receiver<Job>) {
+fn run_thread(config: Config, limit: usize, ordinary: mpsc::Receiver<Job>, urgent: mpsc::Receiver<Job>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -117,24 +136,42 @@ fn run_thread(config: Config, limit: usize, mut jobs: mpsc::Receiver<Job>) {
         }
     };
     tokio::task::LocalSet::new().block_on(&runtime, async move {
-        let pool = Rc::new(Pool { config, idle: RefCell::default(), places: Arc::new(Semaphore::new(limit)) });
-        while let Some(job) = jobs.recv().await {
-            // A closed semaphore is impossible: nothing closes it.
-            let place = pool.places.clone().acquire_owned().await;
-            let work = job(pool.clone());
-            tokio::task::spawn_local(async move {
-                work.await;
-                drop(place);
-            });
-        }
+        let (places, reserved) = (Arc::new(Semaphore::new(limit)), Arc::new(Semaphore::new(1)));
+        let pool = Rc::new(Pool { config, idle: RefCell::default() });
+        join(
+            run_queue(&pool, ordinary, || places.clone().acquire_owned().boxed_local()),
+            run_queue(&pool, urgent, || {
+                // Behind at most the one that stands first in the other queue.
+                let any = select(
+                    reserved.clone().acquire_owned().boxed_local(),
+                    places.clone().acquire_owned().boxed_local(),
+                );
+                any.map(|place| place.factor_first().0).boxed_local()
+            }),
+        )
+        .await;
     });
 }
+
+/// Runs the jobs of a queue in their order, each as soon as there is a place for it.
+async fn run_queue(pool: &Rc<Pool>, mut jobs: mpsc::Receiver<Job>, place: impl Fn() -> LocalBoxFuture<'static, Place>) {
+    while let Some(job) = jobs.recv().await {
+        // A closed semaphore is impossible: nothing closes it.
+        let place = place().await;
+        let work = job(pool.clone());
+        tokio::task::spawn_local(async move {
+            work.await;
+            drop(place);
+        });
+    }
+}
+
+type Place = Result<OwnedSemaphorePermit, AcquireError>;
 
 /// The node's connections; used on their one thread only.
 pub(super) struct Pool {
     config: Config,
     idle: RefCell<Vec<Rc<Connection>>>,
-    places: Arc<Semaphore>,
 }
 
 impl Pool {
@@ -150,17 +187,21 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<Rc<Connection>, StoreError> {
-        let client = if self.config.get_ssl_mode() == SslMode::Disable {
+        let hosts = self.config.get_hosts().len().max(self.config.get_hostaddrs().len()).max(1);
+        let limit = CONNECT_TIMEOUT * u32::try_from(hosts).unwrap_or(u32::MAX);
+        let silent = |_| Err(StoreError::Unavailable("the server took the connection and fell silent".to_owned()));
+        tokio::time::timeout(limit, self.sign_on()).await.unwrap_or_else(silent)
+    }
+
+    async fn sign_on(&self) -> Result<Rc<Connection>, StoreError> {
+        if self.config.get_ssl_mode() == SslMode::Disable {
             let (client, connection) = self.config.connect(NoTls).await.map_err(store_error)?;
-            tokio::task::spawn_local(connection.map(drop));
-            client
+            Ok(Connection::start(client, connection))
         } else {
             let tls = tokio_postgres_rustls::MakeRustlsConnect::new(tls_config()?);
             let (client, connection) = self.config.connect(tls).await.map_err(store_error)?;
-            tokio::task::spawn_local(connection.map(drop));
-            client
-        };
-        Ok(Rc::new(Connection { client, statements: RefCell::default() }))
+            Ok(Connection::start(client, connection))
+        }
     }
 
     fn give_back(&self, session: Session) {
@@ -213,14 +254,27 @@ enum Fate {
 struct Connection {
     client: Client,
     statements: RefCell<HashMap<&'static str, Statement>>,
+    /// The server ended it with a word of its own while nothing it had been sent was unanswered.
+    dismissed: Rc<Cell<bool>>,
 }
 
 impl Connection {
-    async fn prepared(&self, sql: Sql) -> Result<Statement, StoreError> {
+    /// Drives the connection until it ends.
+    fn start(client: Client, driver: impl Future<Output = Result<(), tokio_postgres::Error>> + 'static) -> Rc<Self> {
+        let dismissed = Rc::new(Cell::new(false));
+        let ended = dismissed.clone();
+        tokio::task::spawn_local(async move {
+            // An answer to what was sent would have gone to whoever sent it.
+            ended.set(driver.await.is_err_and(|error| error.code().is_some()));
+        });
+        Rc::new(Self { client, statements: RefCell::default(), dismissed })
+    }
+
+    async fn prepared(&self, sql: Sql) -> Result<Statement, tokio_postgres::Error> {
         if let Some(statement) = self.statements.borrow().get(sql.0) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare(sql.0).await.map_err(store_error)?;
+        let statement = self.client.prepare(sql.0).await?;
         self.statements.borrow_mut().insert(sql.0, statement.clone());
         Ok(statement)
     }
@@ -297,7 +351,7 @@ impl Session {
     }
 
     pub(super) async fn prepare(&mut self, sql: Sql) -> Result<(), StoreError> {
-        self.connection.prepared(sql).await.map(drop)
+        self.connection.prepared(sql).await.map(drop).map_err(store_error)
     }
 
     pub(super) async fn execute(&mut self, sql: Sql, params: Vec<Value>) -> Result<u64, StoreError> {
@@ -356,13 +410,16 @@ impl Session {
 
     /// A statement whose parameters fit. One that does not fit is never sent, so COMMIT must not be either.
     async fn ready(&mut self, sql: Sql, params: &[Value]) -> Result<Statement, StoreError> {
-        let prepared = self.connection.prepared(sql).await.and_then(|statement| {
+        let prepared = self.connection.prepared(sql).await;
+        let lost = prepared.as_ref().is_err_and(is_loss) || self.connection.client.is_closed();
+        let ready = prepared.map_err(store_error).and_then(|statement| {
             let fits = statement.params().len() == params.len()
                 && params.iter().zip(statement.params()).all(|(value, ty)| value.fits(ty));
-            let complaint = || format!("parameters {params:?} do not fit {:?} of {}", statement.params(), sql.0);
+            let given = || params.iter().map(Value::kind).collect::<Vec<_>>();
+            let complaint = || format!("parameters {:?} do not fit {:?} of {}", given(), statement.params(), sql.0);
             if fits { Ok(statement) } else { Err(StoreError::Statement(complaint())) }
         });
-        prepared.inspect_err(|error| self.note(error, self.connection.client.is_closed()))
+        ready.inspect_err(|error| self.note(error, lost))
     }
 
     fn note(&mut self, error: &StoreError, lost: bool) {
@@ -409,8 +466,9 @@ impl Session {
         }
         let own_id = self.ready(OWN_ID, &[]).await?;
         let connection = self.connection.clone();
-        let id = RefCell::new(None);
-        let sent = self.behind_put_off(async {
+        let (id, sent) = (RefCell::new(None), Cell::new(false));
+        let outcome = self.behind_put_off(async {
+            sent.set(true);
             // The answer to the first is here before the second waits for the disk.
             let ask = async {
                 let row = connection.client.query_one(&own_id, &[]).await?;
@@ -420,8 +478,8 @@ impl Session {
             let (asked, committed) = join(ask, connection.client.batch_execute("COMMIT")).await;
             asked.and(committed)
         });
-        match sent.await {
-            Err(error) if self.lost => self.find_out(pool, id.into_inner(), error).await,
+        match outcome.await {
+            Err(error) if self.lost && sent.get() => self.find_out(pool, id.into_inner(), error).await,
             outcome => outcome,
         }
     }
@@ -432,8 +490,8 @@ impl Session {
             Some(Some(id)) => pool.fate_of(&id).await,
             // It wrote nothing.
             Some(None) => Fate::Committed,
-            // The server gave up a statement before it, and with it the rest.
-            None if self.told => Fate::Aborted,
+            // The server gave up a statement before it, and with it the rest; or ended the session before it arrived.
+            None if self.told || self.connection.dismissed.get() => Fate::Aborted,
             None => Fate::Unknown,
         };
         match fate {
@@ -480,7 +538,7 @@ impl ToSql for Value {
             (Self::Int(n), &Type::INT4) => i32::try_from(*n)?.to_sql(ty, out),
             (Self::Real(n), &Type::FLOAT8) => n.to_sql(ty, out),
             (Self::Text(text), &Type::TEXT | &Type::VARCHAR) => text.to_sql(ty, out),
-            (value, ty) => Err(format!("{value:?} can't be a {ty}").into()),
+            (value, ty) => Err(format!("{} can't be a {ty}", value.kind()).into()),
         }
     }
 
@@ -503,22 +561,28 @@ impl Value {
     }
 }
 
+/// `idle_in_transaction_session_timeout` and `idle_session_timeout` passed: the server ended the session.
+const IDLED_OUT: [&str; 2] = ["25P03", "57P05"];
+
 /// Whether the connection is gone, rather than that the server refused something.
 fn is_loss(error: &tokio_postgres::Error) -> bool {
     let at_socket = || std::error::Error::source(error).is_some_and(|cause| cause.is::<std::io::Error>());
     match error.code() {
         Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN) => true,
-        Some(code) => code.code().starts_with("08"),
+        Some(code) => code.code().starts_with("08") || IDLED_OUT.contains(&code.code()),
         None => error.is_closed() || at_socket(),
     }
 }
 
 fn store_error(error: tokio_postgres::Error) -> StoreError {
-    let text = std::error::Error::source(&error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+    let text = describe(&error);
     match error.code() {
         Some(&SqlState::UNIQUE_VIOLATION | &SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE) => {
             StoreError::Clash(text)
         }
+        // Waited longer than `lock_timeout` for another one.
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => StoreError::Clash(text),
+        Some(code) if IDLED_OUT.contains(&code.code()) => StoreError::Unavailable(text),
         // Class 53: insufficient resources. 57: operator intervention. 58: system error. 08: connection.
         Some(code) if ["53", "57", "58", "08"].iter().any(|class| code.code().starts_with(class)) => {
             StoreError::Unavailable(text)
@@ -528,4 +592,12 @@ fn store_error(error: tokio_postgres::Error) -> StoreError {
         Some(_) => StoreError::Statement(text),
         None => StoreError::Unavailable(text),
     }
+}
+
+/// For the log. Never the server's DETAIL: it holds the values of the row, such as phone numbers.
+fn describe(error: &tokio_postgres::Error) -> String {
+    if let Some(refused) = error.as_db_error() {
+        return format!("{} ({})", refused.message(), refused.code().code());
+    }
+    std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }

@@ -47,14 +47,20 @@ impl Row {
     }
 }
 
+impl Value {
+    /// For complaints, which must not tell the value itself.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Int(_) => "integer",
+            Self::Real(_) => "real",
+            Self::Text(_) => "text",
+        }
+    }
+}
+
 fn wrong<T>(value: &Value) -> StoreError {
-    let kind = match value {
-        Value::Null => "null",
-        Value::Int(_) => "integer",
-        Value::Real(_) => "real",
-        Value::Text(_) => "text",
-    };
-    StoreError::Corrupt(format!("{kind} where {} was expected", std::any::type_name::<T>()))
+    StoreError::Corrupt(format!("{} where {} was expected", value.kind(), std::any::type_name::<T>()))
 }
 
 impl FromValue for i64 {

@@ -9,10 +9,12 @@ use offhook_store::engine::IntoValue;
 use offhook_store::{Store, StoreError, Tx};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::engines::{Database, connect};
-use crate::fixtures::{VALUE, kept, put};
+use crate::fixtures::{APPEND, VALUE, kept, put, value};
+
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told_at_once() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -20,6 +22,94 @@ async fn a_server_that_is_not_there_is_told_at_once() {
     assert!(matches!(opened.err(), Some(StoreError::Unavailable(_))));
     let opened = Store::open_postgres("not a url", 1).await;
     assert!(matches!(opened.err(), Some(StoreError::Unavailable(_))));
+}
+
+/// As a paused machine does: its kernel takes the connection.
+#[tokio::test]
+async fn a_server_that_takes_a_connection_and_says_nothing_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://postgres@{}/none", silent.local_addr().unwrap());
+    assert!(matches!(Store::open_postgres(&url, 1).await.err(), Some(StoreError::Unavailable(_))));
+}
+
+/// A node stops, as under SIGSTOP, while it holds a row. The others get it, and the node begins anew when it wakes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_paused_in_a_transaction_loses_it() {
+    let database = Database::postgres().await;
+    let (paused, other) = (database.open_migrated().await, database.open().await);
+    other.write(async |tx: &mut Tx| put(tx, "tally", "").await).await.unwrap();
+    let (runs, held) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
+    let (counted, tell) = (runs.clone(), held.clone());
+    let pausing = async move |tx: &mut Tx| {
+        tx.change(APPEND, ["paused|".into_value(), "tally".into_value()]).await?;
+        if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+            tell.notify_one();
+            // The thread itself: nothing of this node goes on.
+            std::thread::sleep(Duration::from_secs(8));
+        }
+        Ok::<_, StoreError>(())
+    };
+    let pausing = tokio::spawn(async move { paused.write(pausing).await });
+    held.notified().await;
+    let append = async |tx: &mut Tx| tx.change(APPEND, ["other|".into_value(), "tally".into_value()]).await;
+    assert_eq!(other.write(append).await.unwrap(), 1);
+    assert!(!pausing.is_finished());
+    pausing.await.unwrap().unwrap();
+    assert_eq!(value(&other, "tally").await.as_deref(), Some("other|paused|"));
+    assert_eq!(runs.load(Ordering::Relaxed), 2);
+}
+
+/// The wait for a row that somebody keeps is ended, and the transaction run again.
+#[tokio::test]
+async fn a_wait_for_another_transaction_ends() {
+    let database = Database::postgres().await;
+    let store = database.open_migrated().await;
+    store.write(async |tx: &mut Tx| put(tx, "tally", "").await).await.unwrap();
+    let operator = connect(database.url()).await;
+    operator.batch_execute("BEGIN; DELETE FROM settings WHERE name = 'tally'").await.unwrap();
+    let again = Arc::new(Notify::new());
+    let (runs, tell) = (AtomicU32::new(0), again.clone());
+    let work = async move |tx: &mut Tx| {
+        if runs.fetch_add(1, Ordering::Relaxed) == 1 {
+            tell.notify_one();
+        }
+        tx.change(APPEND, ["|".into_value(), "tally".into_value()]).await
+    };
+    let (outcome, ()) = tokio::join!(store.write(work), async {
+        again.notified().await;
+        operator.batch_execute("ROLLBACK").await.unwrap();
+    });
+    assert_eq!(outcome.unwrap(), 1);
+    assert_eq!(value(&store, "tally").await.as_deref(), Some("|"));
+}
+
+/// All places are taken, and more wait for one.
+#[tokio::test]
+async fn urgent_work_does_not_wait_behind_all_other_work() {
+    let database = Database::postgres().await;
+    let store = database.open_migrated().await;
+    let release = Arc::new(Semaphore::new(0));
+    let mut waiting = JoinSet::new();
+    for n in 0..50 {
+        let (store, release) = (store.clone(), release.clone());
+        waiting.spawn(async move {
+            let work = async move |tx: &mut Tx| {
+                drop(release.acquire().await.unwrap());
+                put(tx, &format!("row {n}"), "1").await
+            };
+            store.write(work).await
+        });
+    }
+    tokio::task::yield_now().await;
+    store.urgent(async |tx: &mut Tx| put(tx, "urgent", "1").await).await.unwrap();
+    let operator = connect(database.url()).await;
+    let rows = operator.query_one("SELECT COUNT(*) FROM settings", &[]).await.unwrap();
+    assert_eq!(rows.get::<_, i64>(0), 1, "only the urgent one");
+    release.add_permits(1);
+    for outcome in waiting.join_all().await {
+        outcome.unwrap();
+    }
+    assert_eq!(kept(&store).await.len(), 51);
 }
 
 #[tokio::test]

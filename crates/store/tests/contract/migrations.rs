@@ -1,9 +1,11 @@
 //! The schema comes up to date once, whoever starts at the same time, and never under the wrong program.
 
-use offhook_store::{Sql, StoreError, Tx, migrate};
+use std::time::Duration;
+
+use offhook_store::{Sql, Store, StoreError, Tx, migrate};
 use tokio::task::JoinSet;
 
-use crate::engines::Database;
+use crate::engines::{Database, connect};
 use crate::fixtures::one;
 
 const STEPS: Sql = Sql("SELECT COUNT(*) FROM schema_migrations");
@@ -43,6 +45,21 @@ async fn nodes_that_start_together_migrate_once_on_postgres() {
     steps.sort_unstable();
     assert!(steps[7] > 0);
     assert_eq!(steps[..7], [0; 7]);
+}
+
+/// Another node's migration takes longer than any other wait may: far longer than all tries together.
+#[tokio::test]
+async fn a_migration_waits_for_another_nodes_as_long_as_it_takes() {
+    let database = Database::postgres().await;
+    let operator = connect(database.url()).await;
+    operator.batch_execute("SELECT pg_advisory_lock(7203511)").await.unwrap();
+    let url = format!("{}?options=-c%20lock_timeout%3D10ms", database.url());
+    let store = Store::open_postgres(&url, 2).await.unwrap();
+    let (steps, ()) = tokio::join!(migrate(&store), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        operator.batch_execute("SELECT pg_advisory_unlock(7203511)").await.unwrap();
+    });
+    assert!(steps.unwrap() > 0);
 }
 
 // A step that fails leaves nothing behind: all steps are one transaction.

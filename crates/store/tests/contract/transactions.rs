@@ -68,6 +68,16 @@ on_both_engines!(a_failed_statement_cannot_be_shrugged_off, async |store| {
     assert_eq!(kept(&store).await, ["taken"]);
 });
 
+// Errors are logged, and what is stored is people's.
+on_both_engines!(an_error_does_not_tell_what_was_written, async |store| {
+    store.write(async |tx: &mut Tx| put(tx, "+15555550100", "first").await).await.unwrap();
+    let again = async |tx: &mut Tx| put(tx, "+15555550100", "second").await;
+    let nameless = async |tx: &mut Tx| tx.run(PUT, [Value::Null, "+15555550100".into_value()]).await;
+    for error in [store.write(again).await.unwrap_err(), store.write(nameless).await.unwrap_err()] {
+        assert!(!format!("{error} {error:?}").contains("15555550100"), "{error}");
+    }
+});
+
 on_both_engines!(a_broken_rule_of_the_schema_is_our_mistake_and_no_clash, async |store| {
     let nameless = async |tx: &mut Tx| tx.run(PUT, [Value::Null, "1".into_value()]).await;
     assert!(matches!(store.write(nameless).await, Err(StoreError::Statement(_))));
@@ -159,10 +169,12 @@ async fn a_parameter_of_the_wrong_type_keeps_nothing_on_postgres() {
     let store = Database::postgres().await.open_migrated().await;
     let wrong = async |tx: &mut Tx| {
         put(tx, "before", "1").await?;
-        tx.run(PUT, ["n".into_value(), 5_i64.into_value()]).await?;
+        tx.run(PUT, ["+15555550100".into_value(), 5_i64.into_value()]).await?;
         put(tx, "after", "1").await
     };
-    assert!(matches!(store.write(wrong).await, Err(StoreError::Statement(_))));
+    let error = store.write(wrong).await.unwrap_err();
+    assert!(matches!(error, StoreError::Statement(_)));
+    assert!(error.to_string().contains("\"text\", \"integer\"") && !error.to_string().contains("555"), "{error}");
     assert_eq!(kept(&store).await, [""; 0]);
 }
 
