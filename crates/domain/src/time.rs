@@ -62,8 +62,13 @@ impl Timestamp {
         if !plain {
             return Err(NotATimestamp);
         }
-        let parsed: jiff::Timestamp = text.parse().map_err(|_| NotATimestamp)?;
-        Ok(Self(parsed.as_microsecond()))
+        let text = without_excess_digits(text);
+        match text.parse::<jiff::Timestamp>() {
+            Ok(parsed) => Ok(Self(parsed.as_microsecond())),
+            // The last hours of the year 9999 are RFC 3339, but past what jiff can hold.
+            Err(_) if is_last_day(&text) => Ok(Self(jiff::Timestamp::MAX.as_microsecond())),
+            Err(_) => Err(NotATimestamp),
+        }
     }
 
     /// The same instant for calendar arithmetic. Instants outside jiff's range become its limits.
@@ -76,6 +81,18 @@ impl Timestamp {
     pub fn from_jiff(at: jiff::Timestamp) -> Self {
         Self(at.as_microsecond())
     }
+}
+
+/// RFC 3339 sets no limit to the digits of a fraction; nine are all that is kept, and read.
+fn without_excess_digits(text: &str) -> String {
+    let Some((head, tail)) = text.split_once('.') else { return text.to_owned() };
+    let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
+    format!("{head}.{}{}", &tail[..digits.min(9)], &tail[digits..])
+}
+
+fn is_last_day(text: &str) -> bool {
+    // The same instant a year earlier tells whether the rest is well formed.
+    text.starts_with("9999-12-3") && text.replacen("9999", "9998", 1).parse::<jiff::Timestamp>().is_ok()
 }
 
 impl fmt::Display for Timestamp {
@@ -155,6 +172,15 @@ mod tests {
         assert_eq!(at.to_string(), "2025-11-24T16:00:00.123456Z");
         assert_eq!(Timestamp::parse(&at.to_string()), Ok(at));
         assert_eq!(Timestamp::parse("2025-11-24T17:00:00.123456+01:00"), Ok(at));
+    }
+
+    #[test]
+    fn the_end_of_time_and_long_fractions_are_rfc_3339_too() {
+        assert!(Timestamp::parse("9999-12-31T23:59:59Z").is_ok());
+        assert_eq!(Timestamp::parse("9999-12-32T23:59:59Z"), Err(NotATimestamp));
+        let long = Timestamp::parse("2026-01-01T00:00:00.123456789123Z");
+        assert_eq!(long, Timestamp::parse("2026-01-01T00:00:00.123456Z"));
+        assert!(long.is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From a configuration to a running installation: the store opened and migrated, the carriers connected.
 
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,7 +42,9 @@ pub enum StartupError {
 /// [`StartupError`].
 pub async fn open_store(config: &Config) -> Result<Store, StartupError> {
     let folder = &config.storage.data_dir;
-    std::fs::create_dir_all(folder).map_err(|source| StartupError::DataFolder { path: folder.clone(), source })?;
+    // For its owner only, where it is made here: texts are in it in the clear.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| StartupError::DataFolder { path: folder.clone(), source })?;
     let store = match config.storage.database() {
         Database::Sqlite(path) => Store::open_sqlite(&path, config.storage.sqlite_readers)?,
         Database::Postgres(url) => {

@@ -59,6 +59,8 @@ pub enum SendRefused {
     NumberReleased,
     #[error("to_number is the sending number itself")]
     ToItself,
+    #[error("{0} is an emergency or service line: it can't be texted from here")]
+    ServiceLine(String),
     #[error("an email address can't be reached: this number's carrier has SMS and MMS, not iMessage")]
     EmailUnreachable,
     #[error("the balance does not cover the price of {price}")]
@@ -159,10 +161,17 @@ async fn sender(scope: &mut Scope<'_>, order: &Order) -> Result<Number, SendRefu
 fn reachable(to: &Destination) -> Result<String, SendRefused> {
     match to {
         Destination::Phone(phone) => Ok(phone.to_string()),
+        Destination::ShortCode(code) if is_service_line(code) => Err(SendRefused::ServiceLine(code.clone())),
         Destination::ShortCode(code) => Ok(code.clone()),
         Destination::Email(_) => Err(SendRefused::EmailUnreachable),
         Destination::Group(id) => Err(SendRefused::NoSuchGroup(id.clone())),
     }
+}
+
+/// Emergency numbers, the N11 codes of the North American plan, and the crisis line.
+fn is_service_line(code: &str) -> bool {
+    let n11 = code.len() == 3 && code.ends_with("11") && !code.starts_with(['0', '1']);
+    n11 || matches!(code, "112" | "988" | "999" | "000")
 }
 
 async fn charge(scope: &mut Scope<'_>, id: &MessageId, price: Micros, at: Timestamp) -> Result<(), SendRefused> {

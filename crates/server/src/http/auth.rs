@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use offhook_domain::AccountId;
+use offhook_domain::{AccountId, Id};
 use offhook_store::accounts::KeyOwner;
 
 use super::error::ApiError;
@@ -16,6 +16,9 @@ use crate::app::{App, hash_api_key};
 /// For how long a key that was good is taken for good without asking the store again. A key revoked on
 /// another node works at most this much longer.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// Names the sub-account a request is for.
+const SCOPE: &str = "x-sub-account-id";
 
 /// Key owners by hash.
 pub type KeyCache = moka::sync::Cache<String, KeyOwner>;
@@ -35,12 +38,24 @@ pub struct Caller {
 /// Lets a request pass that carries a good key.
 pub async fn require_key(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let key_hash = presented_key(request.headers());
-    match authenticate(&app, key_hash).await {
+    let scope = request.headers().get(SCOPE).cloned();
+    let caller = authenticate(&app, key_hash).await.and_then(|caller| check_scope(caller, scope.as_ref()));
+    match caller {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
         Err(error) => error.into_response(),
+    }
+}
+
+/// A request scoped to an account that is no child of the caller must not act on the caller's own.
+fn check_scope(caller: Caller, scope: Option<&HeaderValue>) -> Result<Caller, ApiError> {
+    match scope {
+        Some(id) if !id.is_empty() && id.as_bytes() != caller.account.as_str().as_bytes() => {
+            Err(ApiError::not_found("SUB_ACCOUNT_NOT_FOUND", "sub-account"))
+        }
+        _ => Ok(caller),
     }
 }
 

@@ -16,9 +16,11 @@ pub struct ApiError {
     pub status: StatusCode,
     pub code: &'static str,
     kind: &'static str,
-    message: String,
+    message: Box<str>,
     details: Vec<FieldError>,
     retry_after: Option<u64>,
+    /// For the log, not for the client.
+    cause: Option<Box<str>>,
 }
 
 /// One field that is not as it must be.
@@ -34,7 +36,7 @@ pub struct FieldError {
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, kind, message: message.into(), details: Vec::new(), retry_after: None }
+        Self { status, code, kind, message: message.into().into(), details: Vec::new(), retry_after: None, cause: None }
     }
 
     /// 400: well-formed but not acceptable here.
@@ -88,9 +90,13 @@ impl ApiError {
         Self::invalid(vec![FieldError { place, field: field.to_owned(), message: message.into(), rule: "value_error" }])
     }
 
-    /// 422 with a code of its own.
-    pub fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, "validation_error", message)
+    /// 422 with a code of its own, about one header.
+    pub fn unprocessable_header(code: &'static str, header: &str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let detail =
+            FieldError { place: "header", field: header.to_owned(), message: message.clone(), rule: "value_error" };
+        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, "validation_error", message);
+        Self { details: vec![detail], ..error }
     }
 
     /// 502: the carrier failed for the moment, and nothing was bought or sent.
@@ -100,13 +106,9 @@ impl ApiError {
 
     /// 500: nothing happened. The cause goes to the log, not to the client.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "request failed");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "INTERNAL_ERROR",
-            "api_error",
-            "something went wrong here; nothing was changed",
-        )
+        let message = "something went wrong here; nothing was changed";
+        let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "api_error", message);
+        Self { cause: Some(cause.to_string().into()), ..error }
     }
 
     /// Another status with the validation code, for what the HTTP layer itself refuses.
@@ -137,6 +139,10 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        // Here and not where it is made: that may be on the store's thread, away from the request's span.
+        if let Some(cause) = &self.cause {
+            tracing::error!(%cause, "request failed");
+        }
         let mut response = (self.status, Json(self.to_json())).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -220,7 +220,10 @@ impl Fields {
         match self.casing {
             Casing::Snake => object.get(name),
             Casing::Camel => object.get(&camel(name)),
-            Casing::Either => object.get(&camel(name)).or_else(|| object.get(name)),
+            Casing::Either => {
+                let own = object.get(&camel(name));
+                own.filter(|value| !value.is_null()).or_else(|| object.get(name)).or(own)
+            }
         }
     }
 

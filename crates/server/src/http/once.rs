@@ -193,7 +193,7 @@ impl OnceKey {
             Claim::Reused => {
                 self.settled.store(true, Ordering::Relaxed);
                 let message = "this Idempotency-Key was used with another request";
-                Err(ApiError::unprocessable("IDEMPOTENCY_KEY_REUSED", message))
+                Err(ApiError::unprocessable_header("IDEMPOTENCY_KEY_REUSED", "Idempotency-Key", message))
             }
             Claim::InProgress => {
                 self.settled.store(true, Ordering::Relaxed);

@@ -189,7 +189,7 @@ impl From<SendRefused> for ApiError {
             SendRefused::NoSuchAgent => AgentId::missing(),
             SendRefused::NoSuchNumber => NumberId::missing(),
             SendRefused::NoSuchGroup(_) => Self::not_found("GROUP_NOT_FOUND", "group"),
-            SendRefused::ToItself | SendRefused::EmailUnreachable => {
+            SendRefused::ToItself | SendRefused::EmailUnreachable | SendRefused::ServiceLine(_) => {
                 Self::refused_field("to_number", refused.to_string())
             }
             SendRefused::AgentHasNoNumber | SendRefused::MessagingOff => {
