@@ -10,9 +10,7 @@ use crate::scope::Scope;
 statements! {
     INSERT_ENTRY = "INSERT INTO ledger_entries (id, account_id, kind, from_book, to_book, amount, reference, at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    TAKE = "UPDATE books SET balance = balance - $1 WHERE account_id = $2 AND book = $3";
     TAKE_COVERED = "UPDATE books SET balance = balance - $1 WHERE account_id = $2 AND book = $3 AND balance >= $4";
-    PUT = "UPDATE books SET balance = balance + $1 WHERE account_id = $2 AND book = $3";
     BALANCE = "SELECT balance FROM books WHERE account_id = $1 AND book = $2";
     DISAGREEING_BOOKS = "SELECT b.account_id, b.book FROM books b WHERE b.balance <>
         COALESCE((SELECT CAST(SUM(e.amount) AS BIGINT) FROM ledger_entries e WHERE e.account_id = b.account_id AND e.to_book = b.book), 0) -
@@ -20,7 +18,8 @@ statements! {
 }
 
 impl Scope<'_> {
-    /// Posts a line whatever the balance is, such as a charge for a message that has already come in.
+    /// Posts a line whatever the balance is, such as a charge for a message that has already come in. The books change
+    /// at the end of the transaction.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -29,17 +28,13 @@ impl Scope<'_> {
             return Ok(());
         }
         let (from, to) = posting.kind.books();
-        let mut halves = [(from, TAKE), (to, PUT)];
-        // Always in one order: lines that go opposite ways between two books would wait for each other.
-        halves.sort_by_key(|(book, _)| order(*book));
-        for (book, change) in halves {
-            self.tx.run(change, params![posting.amount, self.account, book.as_str()]).await?;
-        }
+        self.tx.sums.add_to_book(self.account, from, -posting.amount.0);
+        self.tx.sums.add_to_book(self.account, to, posting.amount.0);
         self.enter(posting).await
     }
 
-    /// Posts a line only where the book it takes from covers it; false when not. Safe under concurrency. For kinds that
-    /// take from the book that comes first in [`order`]: those that spend.
+    /// Posts a line only where the book it takes from covers it; false when not. Safe under concurrency. Call it last:
+    /// nobody else can change that book until the transaction ends.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -48,22 +43,24 @@ impl Scope<'_> {
             return Ok(true);
         }
         let (from, to) = posting.kind.books();
-        let taken = params![posting.amount, self.account, from.as_str(), posting.amount];
+        let needed = posting.amount.0.saturating_sub(self.tx.sums.of_book(self.account, from));
+        let taken = params![posting.amount, self.account, from.as_str(), needed];
         if self.tx.change(TAKE_COVERED, taken).await? == 0 {
             return Ok(false);
         }
-        self.tx.run(PUT, params![posting.amount, self.account, to.as_str()]).await?;
+        self.tx.sums.add_to_book(self.account, to, posting.amount.0);
         self.enter(posting).await?;
         Ok(true)
     }
 
-    /// What the customer can spend.
+    /// What a book holds, such as the wallet: what the customer can spend.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn balance(&mut self, book: Book) -> Result<Micros, StoreError> {
         let row = self.tx.row(BALANCE, params![self.account, book.as_str()]).await?;
-        row.map_or(Ok(Micros::ZERO), |mut row| row.take())
+        let stored: Micros = row.map_or(Ok(Micros::ZERO), |mut row| row.take())?;
+        Ok(stored + Micros(self.tx.sums.of_book(self.account, book)))
     }
 
     async fn enter(&mut self, posting: &Posting) -> Result<(), StoreError> {
@@ -81,16 +78,6 @@ impl Scope<'_> {
             posting.at
         ];
         self.tx.run(INSERT_ENTRY, values).await
-    }
-}
-
-/// The order in which a transaction changes books, which is the order in which PostgreSQL locks them.
-const fn order(book: Book) -> u8 {
-    match book {
-        Book::Wallet => 0,
-        Book::Held => 1,
-        Book::Revenue => 2,
-        Book::Funding => 3,
     }
 }
 

@@ -25,6 +25,7 @@ pub mod renewals;
 pub mod sandbox_world;
 mod scope;
 pub mod send_jobs;
+mod sums;
 pub mod usage;
 pub mod webhooks;
 
@@ -56,6 +57,7 @@ pub fn every_statement() -> Vec<Sql> {
         renewals::STATEMENTS,
         sandbox_world::STATEMENTS,
         send_jobs::STATEMENTS,
+        sums::STATEMENTS,
         usage::STATEMENTS,
         webhooks::STATEMENTS,
     ]

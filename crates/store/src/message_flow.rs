@@ -50,8 +50,11 @@ statements! {
         WHERE message_id = $1 ORDER BY at";
     DROP_EARLY = "DELETE FROM early_receipts WHERE carrier = $1 AND carrier_message_id = $2";
     /// A CROSS JOIN, because SQLite keeps its order: from the few receipts to their messages.
-    BELATED = "SELECT DISTINCT m.id, m.carrier_message_id FROM early_receipts e CROSS JOIN messages m
+    BELATED = "SELECT m.id, e.carrier_message_id FROM early_receipts e CROSS JOIN messages m
         WHERE m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier AND m.direction = 'outbound'
+        UNION
+        SELECT m.id, e.carrier_message_id FROM early_receipts e CROSS JOIN messages m
+        WHERE m.id = e.message_id AND m.status = 'unconfirmed'
         LIMIT 100";
     PRUNE_EARLY = "DELETE FROM early_receipts WHERE at < $1";
 }
@@ -314,8 +317,8 @@ impl Tx {
         Ok(lists)
     }
 
-    /// Messages for which a receipt was kept although their own answer is in (the two met half-way), with the
-    /// carrier's id of each.
+    /// Messages for which a receipt was kept although their own answer is in, or they were given up (the two met
+    /// half-way), with the carrier's id of each.
     ///
     /// # Errors
     /// [`StoreError`].

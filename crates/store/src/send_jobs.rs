@@ -1,8 +1,8 @@
 //! Messages that wait to be handed to a carrier. A line is the sending number's id.
 //!
-//! A job is claimed in a transaction of its own before the carrier is asked, under the epoch of the line's
-//! hold, and deleted with the outcome. A job that is still claimed under an epoch that is over was cut off
-//! between the two: its outcome is unknown, and it is never sent again.
+//! A job is claimed before the carrier is asked and not earlier, under the epoch of the line's hold, and deleted
+//! with the outcome. A job that is still claimed under an epoch that is over was cut off between the two: its
+//! outcome is unknown, and it is never sent again.
 
 use offhook_domain::{ConversationId, MessageId, NumberId, Timestamp};
 
@@ -35,7 +35,6 @@ statements! {
         WHERE j.line = $1 AND j.epoch IS NULL AND j.due_at <= $2 ORDER BY j.due_at, j.at LIMIT $3";
     NEXT_DUE = "SELECT MIN(due_at) FROM send_jobs WHERE line = $1 AND epoch IS NULL";
     CLAIM = "UPDATE send_jobs SET epoch = $1 WHERE message_id = $2 AND epoch IS NULL";
-    UNCLAIM = "UPDATE send_jobs SET epoch = NULL WHERE message_id = $1 AND epoch = $2";
     STRANDED = "SELECT message_id FROM send_jobs WHERE line = $1 AND epoch IS NOT NULL AND epoch <> $2 LIMIT $3";
     FINISH = "DELETE FROM send_jobs WHERE message_id = $1 AND epoch = $2";
     END_WAITING = "DELETE FROM send_jobs WHERE line = $1 AND epoch IS NULL RETURNING message_id";
@@ -88,23 +87,21 @@ impl Tx {
         Ok(lines)
     }
 
-    /// Claims the next due messages of a line, in order.
+    /// The next due messages of a line that nobody has claimed, in order.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn claim_send_jobs(
-        &mut self,
-        line: &str,
-        epoch: i64,
-        now: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<Waiting>, StoreError> {
-        let rows = self.rows(WAITING, params![line, now, limit]).await?;
-        let waiting: Vec<_> = rows.into_iter().map(read_waiting).collect::<Result<_, _>>()?;
-        let claims = waiting.iter().map(|job| params![epoch, &job.message_id]).collect();
-        let claimed = self.change_each(CLAIM, claims).await?;
-        // A release may have ended one since it was read (PostgreSQL).
-        Ok(waiting.into_iter().zip(claimed).filter(|(_, claimed)| *claimed == 1).map(|(job, _)| job).collect())
+    pub async fn waiting_sends(&mut self, line: &str, now: Timestamp, limit: i64) -> Result<Vec<Waiting>, StoreError> {
+        self.rows(WAITING, params![line, now, limit]).await?.into_iter().map(read_waiting).collect()
+    }
+
+    /// Claims messages that are about to be handed over; tells of each whether it was still free.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn claim_send_jobs(&mut self, messages: &[&MessageId], epoch: i64) -> Result<Vec<bool>, StoreError> {
+        let claims = messages.iter().map(|id| params![epoch, *id]).collect();
+        Ok(self.change_each(CLAIM, claims).await?.into_iter().map(|changed| changed == 1).collect())
     }
 
     /// When the next message of a line is due.
@@ -156,14 +153,6 @@ impl Tx {
     /// [`StoreError`].
     pub async fn released_with_sends(&mut self) -> Result<Vec<NumberId>, StoreError> {
         self.rows(RELEASED_LINES, []).await?.into_iter().map(|mut row| row.take()).collect()
-    }
-
-    /// Gives up a claim that was not acted on.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn unclaim_send_job(&mut self, message: &MessageId, epoch: i64) -> Result<(), StoreError> {
-        self.run(UNCLAIM, params![message, epoch]).await
     }
 
     /// Puts a message back that the carrier certainly does not have; those behind it in its conversation

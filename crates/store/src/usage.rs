@@ -10,20 +10,12 @@ use offhook_domain::{AgentId, Country, E164, NumberId, Timestamp};
 use crate::engine::{Engine, Row, params, statements};
 use crate::error::StoreError;
 use crate::scope::Scope;
+use crate::sums::UsageRow;
 
 /// Rows that one hour of one number and agent may be spread over, so that writers need not queue for one.
 const SHARDS: u64 = 16;
 
 statements! {
-    COUNT = "INSERT INTO usage_hours (account_id, hour, number_id, agent_key, shard, messages_in, messages_out, segments,
-        webhooks, webhooks_succeeded, webhooks_failed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        ON CONFLICT (account_id, hour, number_id, agent_key, shard) DO UPDATE SET
-        messages_in = usage_hours.messages_in + excluded.messages_in,
-        messages_out = usage_hours.messages_out + excluded.messages_out,
-        segments = usage_hours.segments + excluded.segments,
-        webhooks = usage_hours.webhooks + excluded.webhooks,
-        webhooks_succeeded = usage_hours.webhooks_succeeded + excluded.webhooks_succeeded,
-        webhooks_failed = usage_hours.webhooks_failed + excluded.webhooks_failed";
     TOTALS = "SELECT CAST(COALESCE(SUM(messages_in), 0) AS BIGINT), CAST(COALESCE(SUM(messages_out), 0) AS BIGINT),
         CAST(COALESCE(SUM(segments), 0) AS BIGINT), CAST(COALESCE(SUM(webhooks), 0) AS BIGINT),
         CAST(COALESCE(SUM(webhooks_succeeded), 0) AS BIGINT), CAST(COALESCE(SUM(webhooks_failed), 0) AS BIGINT)
@@ -71,33 +63,23 @@ pub struct AgentUsage {
 
 impl Scope<'_> {
     /// Adds to the hour of `at`. `agent_key` is the agent's id or empty; `shard_key` is anything that differs
-    /// between writers at the same time, such as the conversation's id.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn count_usage(
+    /// between writers at the same time, such as the conversation's id. Written at the end of the transaction.
+    pub fn count_usage(
         &mut self,
         at: Timestamp,
         number_id: Option<&NumberId>,
         agent_key: &str,
         shard_key: &str,
         delta: UsageDelta,
-    ) -> Result<(), StoreError> {
-        let number = number_id.map_or_else(String::new, ToString::to_string);
-        let values = params![
-            self.account,
-            at.hour_start(),
-            number,
-            agent_key,
-            shard(self.tx.engine(), shard_key),
-            delta.messages_in,
-            delta.messages_out,
-            delta.segments,
-            delta.webhooks,
-            delta.webhooks_succeeded,
-            delta.webhooks_failed
-        ];
-        self.tx.run(COUNT, values).await
+    ) {
+        let row = UsageRow {
+            account: self.account.clone(),
+            hour: at.hour_start(),
+            number_id: number_id.map_or_else(String::new, ToString::to_string),
+            agent_key: agent_key.to_owned(),
+            shard: shard(self.tx.engine(), shard_key),
+        };
+        self.tx.sums.add_to_usage(row, delta);
     }
 
     /// What was done since the hour of `since`.

@@ -105,7 +105,8 @@ pub async fn emit(
 ) -> Result<(), StoreError> {
     scope.insert_delivery(webhook, event, body).await?;
     let delta = UsageDelta { webhooks: 1, ..UsageDelta::default() };
-    scope.count_usage(event.at, number_id, agent_id.map_or("", AgentId::as_str), event.lane, delta).await
+    scope.count_usage(event.at, number_id, agent_id.map_or("", AgentId::as_str), event.lane, delta);
+    Ok(())
 }
 
 /// The bytes that are kept, signed and sent.

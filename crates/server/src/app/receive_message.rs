@@ -127,7 +127,7 @@ async fn write_message(
     scope.post(&charge).await?;
     let delta = UsageDelta { messages_in: 1, segments: i64::from(count), ..UsageDelta::default() };
     let agent_key = number.agent_id.as_ref().map_or("", AgentId::as_str);
-    scope.count_usage(now, Some(&number.id), agent_key, touched.id.as_str(), delta).await?;
+    scope.count_usage(now, Some(&number.id), agent_key, touched.id.as_str(), delta);
     Ok(Received {
         message,
         agent_id: number.agent_id.clone(),

@@ -28,6 +28,17 @@ pub struct Outcome {
     pub attempts: i64,
     pub accepted_at: Timestamp,
     pub outcome: SendOutcome,
+    /// The message behind it in its conversation, whose turn it is when this one is settled.
+    pub next: Option<MessageId>,
+}
+
+/// What recording outcomes led to.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// Conversations whose message will be tried again.
+    pub held: Vec<ConversationId>,
+    /// Messages that are claimed, for their turn has come.
+    pub claimed: Vec<MessageId>,
 }
 
 /// What to do once the changes are committed.
@@ -49,17 +60,16 @@ impl After {
     }
 }
 
-/// Records carriers' answers in one transaction, for jobs claimed under `epoch`. Tells the conversations whose
-/// message will be tried again.
+/// Records carriers' answers in one transaction, for jobs claimed under `epoch`, and claims those behind them.
 ///
 /// # Errors
 /// [`StoreError`]; then none is recorded.
-pub async fn record(app: &App, outcomes: &[Outcome], epoch: i64) -> Result<Vec<ConversationId>, StoreError> {
+pub async fn record(app: &App, outcomes: &[Outcome], epoch: i64) -> Result<Recorded, StoreError> {
     let mut outcomes = outcomes.to_vec();
     // By conversation, so that two transactions lock rows in the same order (PostgreSQL).
     outcomes.sort_by(|a, b| (&a.conversation_id, &a.message_id).cmp(&(&b.conversation_id, &b.message_id)));
     let doors = app.clone();
-    let (held, after) = app
+    let (recorded, after) = app
         .store
         .write::<_, StoreError>(async move |tx| {
             let mut held = Vec::new();
@@ -74,11 +84,15 @@ pub async fn record(app: &App, outcomes: &[Outcome], epoch: i64) -> Result<Vec<C
                     None => settled.push(outcome),
                 }
             }
-            Ok((held, settle(&doors, tx, &settled, epoch).await?))
+            let after = settle(&doors, tx, &settled, epoch).await?;
+            let next: Vec<_> = settled.iter().filter_map(|outcome| outcome.next.as_ref()).collect();
+            let claims = tx.claim_send_jobs(&next, epoch).await?;
+            let claimed = next.into_iter().zip(claims).filter(|(_, claimed)| *claimed).map(|(id, _)| id.clone());
+            Ok((Recorded { held, claimed: claimed.collect() }, after))
         })
         .await?;
     after.commit(app);
-    Ok(held)
+    Ok(recorded)
 }
 
 /// Ends messages whose outcome nobody knows, whoever claimed them.
@@ -124,7 +138,8 @@ pub async fn apply_receipts(app: &App, tx: &mut Tx, receipts: &[Receipt]) -> Res
             Some(id) => tx.flights(std::slice::from_ref(id)).await?.pop().flatten(),
             None => None,
         };
-        match named.filter(|flight| flight.status == MessageStatus::Unconfirmed) {
+        // Its own answer may come in between the two look-ups.
+        match named.filter(|flight| flight.status != MessageStatus::Queued) {
             Some(flight) => {
                 tx.set_carrier_message_id(&flight.id, &receipt.carrier_message_id).await?;
                 moving.of(flight).receive(&kept(receipt));
@@ -153,6 +168,7 @@ pub async fn apply_belated(app: &App) -> Result<(), StoreError> {
             let mut moving = Vec::new();
             for (flight, id) in tx.flights(&messages).await?.into_iter().zip(&ids) {
                 let Some(flight) = flight else { continue };
+                tx.set_carrier_message_id(&flight.id, id).await?;
                 let kept = tx.take_early_receipts(&[(flight.carrier.as_str(), id.as_str())]).await?;
                 let mut one = Moving::new(flight);
                 kept.iter().flatten().for_each(|receipt| one.receive(receipt));

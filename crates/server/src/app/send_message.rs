@@ -90,7 +90,6 @@ pub async fn accept(
     let count = segments::count(&order.body).count;
     let price = prices.sms_segment.times(count);
     let id = MessageId::generate(now);
-    charge(&mut scope, &id, price, now).await?;
     let channel = Channel::for_media(&order.media_urls);
     let agent = order.agent.clone().or(number.agent_id.clone());
     let touched = scope
@@ -127,9 +126,10 @@ pub async fn accept(
     scope.insert_message(&message, price).await?;
     let delta = UsageDelta { messages_out: 1, segments: i64::from(count), ..UsageDelta::default() };
     let agent_key = agent.as_ref().map_or("", AgentId::as_str);
-    scope.count_usage(now, Some(&number.id), agent_key, touched.id.as_str(), delta).await?;
+    scope.count_usage(now, Some(&number.id), agent_key, touched.id.as_str(), delta);
     let due = touched.at.max(touched.send_held_until);
     tx.insert_send_job(&message.id, number.id.as_str(), &touched.id, touched.at, due).await?;
+    charge(&mut tx.of(account), &message.id, price, now).await?;
     Ok(Accepted { message, conversation_id: touched.id, from: number.phone_number.to_string(), to })
 }
 

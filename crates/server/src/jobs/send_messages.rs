@@ -1,11 +1,11 @@
 //! Walk 1, after the commit: hands accepted messages to their carriers, in order within a conversation and in
 //! parallel across.
 //!
-//! Claim (a transaction), then the network, then the outcome (a second transaction). A claim of a hold that is
-//! over was cut off in between: its outcome is unknown, so it ends `unconfirmed` and is never sent again.
+//! Claim (a transaction), then the network, then the outcome (a second transaction, which claims the message behind).
+//! A claim of a hold that is over was cut off in between: its outcome is unknown, so it ends `unconfirmed` and is
+//! never sent again. Only what is handed over next is claimed; what waits for its turn would be sent by whoever comes.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,10 +21,10 @@ use tokio::sync::Semaphore;
 use super::lines::{Hold, LineWork};
 use super::persist::until_kept;
 use crate::app::App;
-use crate::app::record_outcome::{self, Outcome};
+use crate::app::record_outcome::{self, Outcome, Recorded};
 use crate::telemetry::names;
 
-/// The most messages of one line that are claimed and not yet finished.
+/// The most messages of one line that are in memory and not yet finished.
 const WINDOW: usize = 256;
 /// How long a line with nothing to do is kept, in case more comes.
 const LINGER: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ impl LineWork for SendMessages {
     }
 }
 
-/// One conversation's messages that are claimed and wait for the one under way.
+/// One conversation's messages that wait for the one under way, unclaimed.
 type Queues = HashMap<ConversationId, VecDeque<Waiting>>;
 
 struct Line<'a> {
@@ -76,24 +76,10 @@ struct Sent {
     outcome: SendOutcome,
 }
 
-impl From<Sent> for Outcome {
-    fn from(Sent { job, outcome }: Sent) -> Self {
-        Self {
-            message_id: job.message_id,
-            conversation_id: job.conversation_id,
-            carrier: job.carrier,
-            attempts: job.attempts,
-            accepted_at: job.at,
-            outcome,
-        }
-    }
-}
-
-/// Messages whose outcome is kept, by their conversations.
-struct Recorded {
+/// Outcomes that are kept, and what they led to.
+struct Settled {
     conversations: Vec<ConversationId>,
-    /// Those whose message will be tried again.
-    put_back: Vec<ConversationId>,
+    recorded: Recorded,
 }
 
 impl Line<'_> {
@@ -107,7 +93,8 @@ impl Line<'_> {
                 sending.push(self.sender.submit(first, self.hold));
             }
             if recording.is_empty() && !done.is_empty() {
-                recording.push(self.sender.record(std::mem::take(&mut done), self.hold.epoch()));
+                let outcomes = std::mem::take(&mut done).into_iter().map(|sent| self.outcome(sent)).collect();
+                recording.push(self.sender.record(outcomes, self.hold.epoch()));
             }
             if sending.is_empty() && recording.is_empty() {
                 if self.is_ending() || !self.wait_for_more().await? {
@@ -122,8 +109,8 @@ impl Line<'_> {
                         done.push(sent);
                     }
                 }
-                Some(recorded) = recording.next() => {
-                    for next in self.move_up(recorded).await {
+                Some(settled) = recording.next() => {
+                    for next in self.move_up(settled) {
                         sending.push(self.sender.submit(next, self.hold));
                     }
                 }
@@ -137,85 +124,83 @@ impl Line<'_> {
         self.hold.stopping() || !self.hold.is_held()
     }
 
-    /// Claims what there is room for; the messages that can go at once.
+    /// Takes in what there is room for; the messages that can go at once, claimed.
     async fn claim_more(&mut self) -> Vec<Waiting> {
         let mut ready = Vec::new();
         while self.under_way <= WINDOW / 2 && !self.is_ending() {
             // An error must not drop what is under way: it is tried again after that, or by the sweep.
-            let claimed = self.claim(WINDOW - self.under_way).await.unwrap_or_else(|error| {
+            let (heads, behind) = self.claim(WINDOW - self.under_way).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "claiming messages failed");
-                Vec::new()
+                Default::default()
             });
-            if claimed.is_empty() {
+            if heads.is_empty() && behind.is_empty() {
                 break;
             }
-            self.under_way += claimed.len();
-            ready.extend(claimed.into_iter().filter_map(|job| self.enqueue(job)));
+            self.under_way += heads.len() + behind.len();
+            for head in &heads {
+                self.queued.insert(head.conversation_id.clone(), VecDeque::new());
+            }
+            for job in behind {
+                self.queued.entry(job.conversation_id.clone()).or_default().push_back(job);
+            }
+            ready.extend(heads);
         }
         ready
     }
 
     /// The messages that can go now that those before them are recorded.
-    async fn move_up(&mut self, recorded: Recorded) -> Vec<Waiting> {
-        self.under_way -= recorded.conversations.len();
+    fn move_up(&mut self, settled: Settled) -> Vec<Waiting> {
+        self.under_way -= settled.conversations.len();
         let mut ready = Vec::new();
-        for conversation in recorded.conversations {
-            if recorded.put_back.contains(&conversation) {
-                self.give_up_queue(&conversation).await;
+        for conversation in settled.conversations {
+            let Some(mut queue) = self.queued.remove(&conversation) else { continue };
+            if queue.front().is_some_and(|next| settled.recorded.claimed.contains(&next.message_id)) {
+                ready.extend(queue.pop_front());
+                self.queued.insert(conversation, queue);
             } else {
-                ready.extend(self.next_of(&conversation));
+                // They wait with the one that was put back, or came meanwhile: they will be looked for again.
+                self.under_way -= queue.len();
             }
         }
         ready
     }
 
-    async fn claim(&self, room: usize) -> Result<Vec<Waiting>, StoreError> {
+    /// Due messages that are not in memory yet: the first of each idle conversation, claimed, and those behind
+    /// others.
+    async fn claim(&self, room: usize) -> Result<(Vec<Waiting>, Vec<Waiting>), StoreError> {
         let (line, epoch, now) = (self.line.to_owned(), self.hold.epoch(), self.sender.app.now());
-        let limit = room as i64;
-        self.sender.app.store.write(async move |tx: &mut Tx| tx.claim_send_jobs(&line, epoch, now, limit).await).await
-    }
-
-    /// Gives the job back where its conversation has none under way.
-    fn enqueue(&mut self, job: Waiting) -> Option<Waiting> {
-        match self.queued.get_mut(&job.conversation_id) {
-            Some(queue) => {
-                queue.push_back(job);
-                None
-            }
-            None => {
-                self.queued.insert(job.conversation_id.clone(), VecDeque::new());
-                Some(job)
-            }
-        }
-    }
-
-    fn next_of(&mut self, conversation: &ConversationId) -> Option<Waiting> {
-        let next = self.queued.get_mut(conversation)?.pop_front();
-        if next.is_none() {
-            self.queued.remove(conversation);
-        }
-        next
-    }
-
-    /// The messages behind one that is put back go back too, in their order.
-    async fn give_up_queue(&mut self, conversation: &ConversationId) {
-        let queue = self.queued.remove(conversation).unwrap_or_default();
-        self.under_way -= queue.len();
-        let ids: Vec<MessageId> = queue.into_iter().map(|job| job.message_id).collect();
-        if ids.is_empty() {
-            return;
-        }
-        let (store, epoch) = (&self.sender.app.store, self.hold.epoch());
-        until_kept("claims given up", || {
-            let ids = ids.clone();
-            store.write(async move |tx: &mut Tx| {
-                for id in &ids {
-                    tx.unclaim_send_job(id, epoch).await?;
-                }
-                Ok(())
+        let busy: HashSet<ConversationId> = self.queued.keys().cloned().collect();
+        let known: HashSet<MessageId> = self.queued.values().flatten().map(|job| job.message_id.clone()).collect();
+        let limit = (room + known.len()) as i64;
+        let store = &self.sender.app.store;
+        store
+            .write(async move |tx: &mut Tx| {
+                let mut waiting = tx.waiting_sends(&line, now, limit).await?;
+                waiting.retain(|job| !known.contains(&job.message_id));
+                let mut taken = busy.clone();
+                let (heads, behind): (Vec<_>, Vec<_>) =
+                    waiting.into_iter().partition(|job| taken.insert(job.conversation_id.clone()));
+                let ids: Vec<_> = heads.iter().map(|job| &job.message_id).collect();
+                let mut claims = tx.claim_send_jobs(&ids, epoch).await?.into_iter();
+                let heads: Vec<_> = heads.into_iter().filter(|_| claims.next() == Some(true)).collect();
+                let led: HashSet<_> = heads.iter().map(|job| &job.conversation_id).chain(&busy).collect();
+                let behind = behind.into_iter().filter(|job| led.contains(&job.conversation_id)).collect();
+                Ok((heads, behind))
             })
-        })
-        .await;
+            .await
+    }
+
+    fn outcome(&self, Sent { job, outcome }: Sent) -> Outcome {
+        let next = self.queued.get(&job.conversation_id).and_then(VecDeque::front);
+        Outcome {
+            next: next.map(|next| next.message_id.clone()),
+            message_id: job.message_id,
+            conversation_id: job.conversation_id,
+            carrier: job.carrier,
+            attempts: job.attempts,
+            accepted_at: job.at,
+            outcome,
+        }
     }
 
     /// Waits until the line is rung or its next message falls due; false when the line can go.
@@ -231,11 +216,10 @@ impl Line<'_> {
 
 impl SendMessages {
     /// Records outcomes in one transaction, however long the database is away.
-    async fn record(&self, done: Vec<Sent>, epoch: i64) -> Recorded {
-        let conversations = done.iter().map(|sent| sent.job.conversation_id.clone()).collect();
-        let outcomes: Vec<_> = done.into_iter().map(Outcome::from).collect();
-        let put_back = until_kept("outcomes of sends", || record_outcome::record(&self.app, &outcomes, epoch)).await;
-        Recorded { conversations, put_back }
+    async fn record(&self, outcomes: Vec<Outcome>, epoch: i64) -> Settled {
+        let conversations = outcomes.iter().map(|outcome| outcome.conversation_id.clone()).collect();
+        let recorded = until_kept("outcomes of sends", || record_outcome::record(&self.app, &outcomes, epoch)).await;
+        Settled { conversations, recorded }
     }
 
     async fn submit(&self, job: Waiting, hold: &Hold) -> Sent {

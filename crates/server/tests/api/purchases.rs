@@ -307,7 +307,11 @@ async fn what_waits_to_go_out_from_a_released_number_fails_and_is_refunded() {
 
     // A worker has the first; the second waits.
     let (line, now) = (number.clone(), app.app.now());
-    let claim = async move |tx: &mut Tx| tx.claim_send_jobs(&line, 1, now, 1).await;
+    let claim = async move |tx: &mut Tx| {
+        let first = tx.waiting_sends(&line, now, 1).await?;
+        tx.claim_send_jobs(&[&first[0].message_id], 1).await?;
+        Ok(first)
+    };
     let claimed = app.app.store.write::<_, StoreError>(claim).await.unwrap().remove(0);
     assert_eq!(claimed.message_id.as_str(), sent[0]);
     app.delete(&format!("/v1/numbers/{number}")).await.ok();

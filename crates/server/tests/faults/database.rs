@@ -70,6 +70,17 @@ impl Database {
     }
 }
 
+impl Drop for Database {
+    /// What a failure left is kept, to be looked at.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let (Self::Sqlite { folder } | Self::Postgres { folder, .. }) = self;
+            folder.disable_cleanup(true);
+            println!("kept: {}", folder.path().display());
+        }
+    }
+}
+
 /// The only column of a query's rows.
 pub async fn column<T: FromValue + Send + 'static>(store: &Store, sql: &'static str) -> Vec<T> {
     let read = async move |tx: &mut Tx| -> Result<Vec<T>, StoreError> {

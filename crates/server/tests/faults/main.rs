@@ -70,7 +70,7 @@ async fn survive(database: Database) {
     books.check_told(&customer.received());
     offhook.stop().await;
     reckoning::check_at_rest(&database).await;
-    println!("{}", books.summary(&deeds));
+    println!("{}", books.summary(&deeds, &customer.received()));
 }
 
 fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {

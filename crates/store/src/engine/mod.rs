@@ -81,6 +81,11 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let watch = Watch::start(self.engine(), "write");
+        let work = async move |tx: &mut Tx| {
+            let value = work(tx).await?;
+            tx.write_sums().await?;
+            Ok(value)
+        };
         let result = match self {
             Self::Sqlite(sqlite) => sqlite.write(work).await,
             Self::Postgres(postgres) => postgres.write(work).await,

@@ -7,6 +7,7 @@ use super::postgres::Session;
 use super::sqlite;
 use super::value::{Row, Value};
 use crate::error::StoreError;
+use crate::sums::Sums;
 
 /// Which engine a transaction runs on, for the few texts that must differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Engine {
 pub struct Tx {
     connection: Connection,
     writes: bool,
+    /// Written at the end.
+    pub(crate) sums: Sums,
 }
 
 enum Connection {
@@ -33,11 +36,11 @@ enum Connection {
 
 impl Tx {
     pub(super) fn on_sqlite(connection: Rc<rusqlite::Connection>, writes: bool) -> Self {
-        Self { connection: Connection::Sqlite { connection, failed: None }, writes }
+        Self { connection: Connection::Sqlite { connection, failed: None }, writes, sums: Sums::default() }
     }
 
     pub(super) fn on_postgres(session: Session, writes: bool) -> Self {
-        Self { connection: Connection::Postgres(session), writes }
+        Self { connection: Connection::Postgres(session), writes, sums: Sums::default() }
     }
 
     pub(super) fn into_session(self) -> Option<Session> {

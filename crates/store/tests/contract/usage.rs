@@ -6,7 +6,7 @@ use offhook_domain::time::DAY_MICROS;
 use offhook_domain::usage::UsageDelta;
 use offhook_domain::{AccountId, NumberId, Timestamp};
 use offhook_store::usage::{AgentUsage, DayUsage};
-use offhook_store::{Store, Tx};
+use offhook_store::{Store, StoreError, Tx};
 use tokio::task::JoinSet;
 
 use crate::fixtures::{NOON, account, agent, stored_number};
@@ -103,7 +103,8 @@ async fn count(
 ) {
     let (account, number, agent) = (account.clone(), number.cloned(), agent.to_owned());
     let count = async move |tx: &mut Tx| {
-        tx.of(&account).count_usage(at, number.as_ref(), &agent, &writer.to_string(), delta).await
+        tx.of(&account).count_usage(at, number.as_ref(), &agent, &writer.to_string(), delta);
+        Ok::<_, StoreError>(())
     };
     store.write(count).await.unwrap();
 }

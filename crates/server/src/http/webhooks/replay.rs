@@ -43,7 +43,7 @@ pub async fn handle(
         let again = scope.replay_delivery(&webhook, &earlier, now).await?;
         let agent_key = webhook.agent_id.as_ref().map_or("", AgentId::as_str);
         let delta = UsageDelta { webhooks: 1, ..UsageDelta::default() };
-        scope.count_usage(now, None, agent_key, again.as_str(), delta).await?;
+        scope.count_usage(now, None, agent_key, again.as_str(), delta);
         let (delivery, _) = scope.delivery(&again).await?.ok_or_else(DeliveryId::missing)?;
         Ok(Reply::ok(&DeliveryView::from(delivery))?.ringing(Ring::Deliver(webhook.id.to_string())))
     })

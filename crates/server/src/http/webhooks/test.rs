@@ -213,7 +213,7 @@ async fn send(
             let event = NewEvent { event_type, channel, lane, message_id, at: sent_at };
             scope.log_delivery(&delivery, &webhook, &event, &body, &attempt).await?;
             let agent_key = webhook.agent_id.as_ref().map_or("", AgentId::as_str);
-            scope.count_usage(sent_at, None, agent_key, lane, counted(attempt.delivered)).await?;
+            scope.count_usage(sent_at, None, agent_key, lane, counted(attempt.delivered));
             Ok(kept.finish(tx, &account, &answer).await?)
         })
         .await?;

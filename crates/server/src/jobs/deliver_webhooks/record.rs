@@ -54,7 +54,8 @@ async fn write(tx: &mut Tx, webhook: &Webhook, ended: &[Ended], now: Timestamp) 
         tx.disable_webhook(&endpoint.webhook).await?;
     }
     let agent_key = webhook.agent_id.as_ref().map_or("", AgentId::as_str);
-    count(tx, &webhook.account_id, agent_key, &webhook.id, now, delta).await
+    count(tx, &webhook.account_id, agent_key, &webhook.id, now, delta);
+    Ok(())
 }
 
 /// Holds lanes of which more came while they were held.
@@ -98,20 +99,10 @@ async fn give_up(tx: &mut Tx, line: &WebhookId, now: Timestamp) -> Result<Abando
     let Some(given_up) = tx.abandon_deliveries(line, error, PORTION).await? else { return Ok(Abandoning::Done) };
     let failed = i64::try_from(given_up.count).unwrap_or(PORTION);
     let delta = UsageDelta { webhooks_failed: failed, ..UsageDelta::default() };
-    count(tx, &given_up.account, &given_up.agent_key, line, now, delta).await?;
+    count(tx, &given_up.account, &given_up.agent_key, line, now, delta);
     Ok(if failed < PORTION { Abandoning::Done } else { Abandoning::MoreWaits })
 }
 
-async fn count(
-    tx: &mut Tx,
-    account: &AccountId,
-    agent_key: &str,
-    line: &WebhookId,
-    now: Timestamp,
-    delta: UsageDelta,
-) -> Result<(), StoreError> {
-    if delta == UsageDelta::default() {
-        return Ok(());
-    }
-    tx.of(account).count_usage(now, None, agent_key, line.as_str(), delta).await
+fn count(tx: &mut Tx, account: &AccountId, agent_key: &str, line: &WebhookId, now: Timestamp, delta: UsageDelta) {
+    tx.of(account).count_usage(now, None, agent_key, line.as_str(), delta);
 }
