@@ -25,8 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The reconciler leaves a purchase to its buyer for this long. Well above `PATIENCE`: a buyer that was paused
 /// sees that his time is up before he goes to the carrier again.
 const BUYERS_TIME: Duration = Duration::from_secs(60);
-/// When the reconciler first asks after an order whose answer was lost.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// What is wanted.
 #[derive(Debug, Clone)]
@@ -276,8 +274,8 @@ async fn unconfirmed(
     why: &str,
 ) -> Result<offhook_domain::number::Number, BuyNumberError> {
     tracing::warn!(purchase.id = %purchase.id, why, "the carrier's answer to a purchase is unknown");
-    let (account, id, look) = (purchase.account_id.clone(), purchase.id.clone(), app.now().plus(FIRST_LOOK));
-    let left = app.store.write(async move |tx: &mut Tx| tx.of(&account).unconfirm_purchase(&id, look).await).await;
+    let (account, id, now) = (purchase.account_id.clone(), purchase.id.clone(), app.now());
+    let left = app.store.write(async move |tx: &mut Tx| tx.of(&account).unconfirm_purchase(&id, now).await).await;
     if let Err(error) = left {
         // It stays reserved, and the reconciler comes to it when the buyer's time is up.
         let _: StoreError = error;

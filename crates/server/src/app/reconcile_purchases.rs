@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use offhook_domain::Timestamp;
 use offhook_domain::purchase::Purchase;
+use offhook_domain::{E164, Timestamp};
 use offhook_store::{Engine, StoreError, Tx};
 use tokio::time::timeout;
 
@@ -46,8 +46,10 @@ pub async fn reconcile_purchases(app: &App) -> Result<usize, StoreError> {
     let open = app.store.read::<_, StoreError>(async move |tx| tx.purchases_to_settle(now, AT_A_TIME).await).await?;
     let mut ended = 0;
     for purchase in open {
-        if claim(app, &purchase, now.plus(CLAIM)).await? && settle(app, &purchase).await? {
-            ended += 1;
+        let until = now.plus(CLAIM);
+        if claim(app, &purchase, until).await? {
+            let claimed = Purchase { settle_after: until, ..purchase };
+            ended += usize::from(settle(app, &claimed).await?);
         }
     }
     Ok(ended)
@@ -60,41 +62,66 @@ async fn claim(app: &App, purchase: &Purchase, until: Timestamp) -> Result<bool,
 
 /// Whether it came to its end.
 async fn settle(app: &App, purchase: &Purchase) -> Result<bool, StoreError> {
-    let Some(carrier) = app.carriers.named(&purchase.carrier) else {
-        tracing::warn!(purchase.id = %purchase.id, carrier = purchase.carrier, "a purchase waits for its carrier, which is not configured");
-        return Ok(false);
-    };
-    let found = match timeout(PATIENCE, carrier.find_order(&purchase.id)).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => {
-            tracing::warn!(purchase.id = %purchase.id, %error, "the carrier can't say what became of a purchase");
-            return Ok(false);
-        }
-        Err(_) => return Ok(false),
-    };
-    match found {
-        Some(phone_number) => {
-            let bought = Purchase { phone_number, ..purchase.clone() };
-            let ended = keep_purchase(app, &bought).await?;
-            tracing::info!(purchase.id = %purchase.id, stored = matches!(ended, Ended::Stored(_)), "a purchase left open was sold");
+    match find_order(app, purchase).await {
+        Found::Number(number) => {
+            keep(app, purchase, number).await?;
             Ok(true)
         }
-        None if is_certain(app, purchase) => {
+        Found::Nothing if is_certain(app, purchase) => {
             undo_purchase(app, purchase).await?;
             tracing::info!(purchase.id = %purchase.id, "a purchase left open was not sold and is undone");
+            // An order that came to the carrier behind our question: it is undone, so the number goes back.
+            if let Found::Number(number) = find_order(app, purchase).await {
+                keep(app, purchase, number).await?;
+            }
             Ok(true)
         }
-        None => {
-            let (purchase, now) = (purchase.clone(), app.now());
-            let later = now.plus(AGAIN);
-            let put_off = async move |tx: &mut Tx| {
-                let claimed = Purchase { settle_after: now.plus(CLAIM), ..purchase.clone() };
-                tx.claim_purchase(&claimed, later).await.map(drop)
-            };
-            app.store.write::<_, StoreError>(put_off).await?;
+        Found::Nothing => {
+            ask_again(app, purchase).await?;
             Ok(false)
         }
+        Found::NoAnswer => Ok(false),
     }
+}
+
+enum Found {
+    Number(E164),
+    Nothing,
+    NoAnswer,
+}
+
+async fn find_order(app: &App, purchase: &Purchase) -> Found {
+    let Some(carrier) = app.carriers.named(&purchase.carrier) else {
+        let carrier = &purchase.carrier;
+        tracing::warn!(purchase.id = %purchase.id, carrier, "a purchase waits for its carrier, which is not configured");
+        return Found::NoAnswer;
+    };
+    match timeout(PATIENCE, carrier.find_order(&purchase.id)).await {
+        Ok(Ok(Some(number))) => Found::Number(number),
+        Ok(Ok(None)) => Found::Nothing,
+        Ok(Err(error)) => {
+            tracing::warn!(purchase.id = %purchase.id, %error, "the carrier can't say what became of a purchase");
+            Found::NoAnswer
+        }
+        Err(_) => {
+            tracing::warn!(purchase.id = %purchase.id, "the carrier does not say what became of a purchase");
+            Found::NoAnswer
+        }
+    }
+}
+
+/// Stores what was sold; the number of a purchase that is undone goes back to the carrier.
+async fn keep(app: &App, purchase: &Purchase, phone_number: E164) -> Result<(), StoreError> {
+    let bought = Purchase { phone_number, ..purchase.clone() };
+    let stored = matches!(keep_purchase(app, &bought).await?, Ended::Stored(_));
+    tracing::info!(purchase.id = %purchase.id, stored, "a purchase left open was sold");
+    Ok(())
+}
+
+/// Comes back to a claimed purchase before its claim is over.
+async fn ask_again(app: &App, purchase: &Purchase) -> Result<(), StoreError> {
+    let (purchase, later) = (purchase.clone(), app.now().plus(AGAIN));
+    app.store.write(async move |tx: &mut Tx| tx.claim_purchase(&purchase, later).await.map(drop)).await
 }
 
 /// The sandbox's memory is our own store, which knows at once what it sold. Elsewhere an order may still be on

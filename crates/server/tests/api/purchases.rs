@@ -104,10 +104,33 @@ async fn a_lost_answer_is_found_out() {
         assert_eq!((listed(&app).await, app.held().await), (vec![], "$3.00".to_owned()));
         app.check_books().await;
 
-        app.later(Duration::from_secs(2));
         app.look_after_numbers().await;
         check(&app, &carrier, numbers, wallet).await;
     }
+}
+
+#[tokio::test]
+async fn outside_of_the_sandbox_an_unknown_order_is_given_time_to_turn_up() {
+    let carrier = FakeCarrier::doing([Deed::LoseUnsold]);
+    let app = Setup::default().setting("OFFHOOK__MODE__SANDBOX", false).carrier(carrier.clone()).start().await;
+    app.credit(10).await;
+    app.post("/v1/numbers").await.refused(409);
+    for _ in 0..9 {
+        app.look_after_numbers().await;
+        assert_eq!(app.held().await, "$3.00");
+        app.later(Duration::from_secs(10));
+    }
+    app.look_after_numbers().await;
+    check(&app, &carrier, &[], "$10.00").await;
+}
+
+#[tokio::test]
+async fn an_order_that_takes_effect_too_late_is_given_back() {
+    let carrier = FakeCarrier::doing([Deed::LoseAndSellLate]);
+    let app = priced(&carrier).await;
+    app.post("/v1/numbers").await.refused(409);
+    app.look_after_numbers().await;
+    check(&app, &carrier, &[], "$10.00").await;
 }
 
 #[tokio::test]
@@ -204,7 +227,6 @@ async fn the_sandbox_fails_on_demand() {
     assert_eq!(buy("+14155550197").await.refused(409).code, "PURCHASE_UNCONFIRMED");
     assert_eq!(buy("+14155550198").await.refused(409).code, "PURCHASE_UNCONFIRMED");
     assert_eq!(listed(&app).await, Vec::<String>::new());
-    app.later(Duration::from_secs(2));
     app.look_after_numbers().await;
     assert_eq!(listed(&app).await, ["+14155550198"]);
     app.check_books().await;

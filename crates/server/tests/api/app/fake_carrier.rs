@@ -17,6 +17,8 @@ pub enum Deed {
     Fail,
     LoseUnsold,
     SellAndLose,
+    /// The answer is lost, and the order takes effect behind the first question for it.
+    LoseAndSellLate,
     /// Never answers, and sells nothing.
     Hang,
     SellAndHang,
@@ -31,6 +33,7 @@ pub enum Deed {
 pub struct FakeCarrier {
     deeds: Mutex<VecDeque<Deed>>,
     sold: Mutex<BTreeMap<String, E164>>,
+    late: Mutex<Option<NumberOrder>>,
     searches_that_fail: Mutex<usize>,
     releases_that_lose_their_answer: Mutex<usize>,
     /// Rung when an order is kept waiting.
@@ -105,6 +108,10 @@ impl Carrier for FakeCarrier {
             Some(Deed::Fail) => Err(BuyError::NotBought("down".to_owned())),
             Some(Deed::LoseUnsold) => Err(lost()),
             Some(Deed::SellAndLose) => self.sell(order).and(Err(lost())),
+            Some(Deed::LoseAndSellLate) => {
+                *self.late.lock().unwrap() = Some(order.clone());
+                Err(lost())
+            }
             Some(Deed::Hang) => {
                 self.keeps_waiting.notify_one();
                 std::future::pending().await
@@ -129,7 +136,11 @@ impl Carrier for FakeCarrier {
     }
 
     async fn find_order(&self, reference: &PurchaseId) -> Result<Option<E164>, CarrierError> {
-        Ok(self.sold.lock().unwrap().get(&reference.to_string()).cloned())
+        let known = self.sold.lock().unwrap().get(&reference.to_string()).cloned();
+        if let Some(order) = self.late.lock().unwrap().take() {
+            self.sell(&order).unwrap();
+        }
+        Ok(known)
     }
 
     async fn release(&self, number: &E164) -> Result<(), CarrierError> {
