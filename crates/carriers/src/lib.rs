@@ -35,11 +35,12 @@ pub trait Carrier: Send + Sync {
     /// [`CarrierError`]: it can't say for the moment.
     async fn find_order(&self, reference: &PurchaseId) -> Result<Option<E164>, CarrierError>;
 
-    /// Gives a number back. Giving back what was given back is no error.
+    /// Gives a number back: what was bought under `reference`, where it is given, and no later sale of the number.
+    /// Giving back what was given back is no error.
     ///
     /// # Errors
     /// [`CarrierError`]: it failed for the moment; ask again.
-    async fn release(&self, number: &E164) -> Result<(), CarrierError>;
+    async fn release(&self, number: &E164, reference: Option<&PurchaseId>) -> Result<(), CarrierError>;
 
     /// Hands over one message. Says precisely whether the carrier has it.
     async fn send(&self, submission: &Submission) -> SendOutcome;

@@ -109,12 +109,16 @@ CREATE TABLE purchases (
     created_at BIGINT NOT NULL
 ) {clustered};
 CREATE INDEX purchases_open ON purchases (settle_after) WHERE state IN ('reserved', 'unconfirmed');
+CREATE INDEX purchases_open_by_phone ON purchases (phone_number) WHERE state IN ('reserved', 'unconfirmed');
+CREATE INDEX purchases_by_number ON purchases (number_id) WHERE number_id IS NOT NULL;
 
 -- Numbers given up that the carrier has yet to take back.
 CREATE TABLE carrier_releases (
     number_id TEXT PRIMARY KEY,
     carrier TEXT NOT NULL,
     phone_number TEXT NOT NULL,
+    -- The purchase it was bought under, where it is known: only that sale is given back.
+    reference TEXT,
     due_at BIGINT NOT NULL,
     attempts BIGINT NOT NULL DEFAULT 0
 ) {clustered};

@@ -1,16 +1,17 @@
 //! Numbers given up that their carrier has yet to take back. While one stands here nobody buys it again, for a
 //! repeated release would take it from its new holder.
 
-use offhook_domain::{E164, NumberId, Timestamp};
+use offhook_domain::{E164, NumberId, PurchaseId, Timestamp};
 
 use crate::engine::{Row, Tx, params, statements};
 use crate::error::StoreError;
 
 statements! {
-    INSERT = "INSERT INTO carrier_releases (number_id, carrier, phone_number, due_at) VALUES ($1, $2, $3, $4)
+    INSERT = "INSERT INTO carrier_releases (number_id, carrier, phone_number, reference, due_at)
+        VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT DO NOTHING";
     // Not while a message may go out from it: the carrier could sell the number to somebody else before.
-    DUE = "SELECT number_id, carrier, phone_number, due_at, attempts FROM carrier_releases r WHERE due_at <= $1
+    DUE = "SELECT number_id, carrier, phone_number, reference, due_at, attempts FROM carrier_releases r WHERE due_at <= $1
         AND NOT EXISTS (SELECT 1 FROM send_jobs j WHERE j.line = r.number_id AND j.epoch IS NULL)
         AND NOT EXISTS (SELECT 1 FROM send_jobs j WHERE j.line = r.number_id AND j.epoch IS NOT NULL)
         ORDER BY due_at LIMIT $2";
@@ -25,6 +26,8 @@ pub struct CarrierRelease {
     pub number_id: NumberId,
     pub carrier: String,
     pub phone_number: E164,
+    /// The purchase it was bought under, where it is known.
+    pub reference: Option<PurchaseId>,
     pub due_at: Timestamp,
     /// How often it was tried.
     pub attempts: u32,
@@ -40,9 +43,10 @@ impl Tx {
         number: &NumberId,
         carrier: &str,
         phone_number: &E164,
+        reference: Option<&PurchaseId>,
         due_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.run(INSERT, params![number, carrier, phone_number, due_at]).await
+        self.run(INSERT, params![number, carrier, phone_number, reference, due_at]).await
     }
 
     /// Numbers to give back now, the longest waiting first.
@@ -91,6 +95,7 @@ fn read(mut row: Row) -> Result<CarrierRelease, StoreError> {
         number_id: row.take()?,
         carrier: row.take()?,
         phone_number: row.take()?,
+        reference: row.take()?,
         due_at: row.take()?,
         attempts: row.take()?,
     })

@@ -27,6 +27,8 @@ statements! {
     ADOPT_OWN = "UPDATE purchases SET settle_after = $1
         WHERE state IN ('reserved', 'unconfirmed') AND settle_after > $2 AND created_at < $3 AND account_id = $4";
     OUTCOME = "SELECT state, number_id FROM purchases WHERE account_id = $1 AND id = $2";
+    OF_NUMBER = "SELECT id FROM purchases WHERE number_id = $1 AND account_id = $2";
+    BEING_BOUGHT = "SELECT 1 FROM purchases WHERE phone_number = $1 AND state IN ('reserved', 'unconfirmed') LIMIT 1";
     CLAIM = "UPDATE purchases SET settle_after = $1
         WHERE id = $2 AND settle_after = $3 AND state IN ('reserved', 'unconfirmed')";
 }
@@ -95,6 +97,14 @@ impl Scope<'_> {
         self.tx.run(ADOPT_OWN, params![now, now, begun_before, self.account]).await
     }
 
+    /// The purchase that a number came of.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn purchase_of(&mut self, number: &NumberId) -> Result<Option<PurchaseId>, StoreError> {
+        self.tx.row(OF_NUMBER, params![number, self.account]).await?.map(|mut row| row.take()).transpose()
+    }
+
     /// How a purchase stands, and the number it came to.
     ///
     /// # Errors
@@ -123,6 +133,14 @@ impl Tx {
     /// [`StoreError`].
     pub async fn adopt_purchases(&mut self, now: Timestamp, begun_before: Timestamp) -> Result<(), StoreError> {
         self.run(ADOPT, params![now, now, begun_before]).await
+    }
+
+    /// Whether an open purchase may come to this number: the carrier may have sold it, and we not stored it yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn is_being_bought(&mut self, phone_number: &E164) -> Result<bool, StoreError> {
+        Ok(self.row(BEING_BOUGHT, params![phone_number]).await?.is_some())
     }
 
     /// Takes an open purchase as it was read, until `until`; false when another node did.

@@ -19,6 +19,7 @@ statements! {
     SOLD_AMONG = "SELECT phone_number FROM sandbox_numbers WHERE phone_number IN
         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
     TAKE_BACK = "DELETE FROM sandbox_numbers WHERE phone_number = $1";
+    TAKE_BACK_SALE = "DELETE FROM sandbox_numbers WHERE phone_number = $1 AND reference = $2";
     KEEP_TEXT = "INSERT INTO sandbox_messages (id, handset, direction, sender, receiver, body, media_urls, at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
     TEXTS = "SELECT id, handset, direction, sender, receiver, body, media_urls, at FROM sandbox_messages
@@ -94,12 +95,19 @@ impl Tx {
         Ok(sold)
     }
 
-    /// Takes a number back, sold or not.
+    /// Takes a number back, sold or not; with a reference only where it was sold under that.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn take_back_sandbox_number(&mut self, number: &E164) -> Result<(), StoreError> {
-        self.run(TAKE_BACK, params![number]).await
+    pub async fn take_back_sandbox_number(
+        &mut self,
+        number: &E164,
+        reference: Option<&PurchaseId>,
+    ) -> Result<(), StoreError> {
+        match reference {
+            Some(reference) => self.run(TAKE_BACK_SALE, params![number, reference]).await,
+            None => self.run(TAKE_BACK, params![number]).await,
+        }
     }
 
     /// Puts a text into a handset; false when it holds one with that id, which stays as it is.

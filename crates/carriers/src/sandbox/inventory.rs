@@ -189,7 +189,7 @@ mod tests {
             Ok(self.0.lock().unwrap().iter().filter(|sold| numbers.contains(sold)).cloned().collect())
         }
 
-        async fn take_back(&self, _: &E164) -> Result<(), WorldError> {
+        async fn take_back(&self, _: &E164, _: Option<&PurchaseId>) -> Result<(), WorldError> {
             unreachable!("nothing is bought here")
         }
 

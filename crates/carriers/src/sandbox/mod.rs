@@ -67,8 +67,8 @@ impl Carrier for SandboxCarrier {
         self.world.sold_under(reference).await.map_err(|e| CarrierError(e.to_string()))
     }
 
-    async fn release(&self, number: &E164) -> Result<(), CarrierError> {
-        self.world.take_back(number).await.map_err(|e| CarrierError(e.to_string()))
+    async fn release(&self, number: &E164, reference: Option<&PurchaseId>) -> Result<(), CarrierError> {
+        self.world.take_back(number, reference).await.map_err(|e| CarrierError(e.to_string()))
     }
 
     async fn send(&self, submission: &Submission) -> SendOutcome {

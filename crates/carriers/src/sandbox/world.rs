@@ -48,8 +48,8 @@ pub trait SandboxWorld: Send + Sync {
     /// Those of `numbers` that are sold.
     async fn sold_among(&self, numbers: &[E164]) -> Result<Vec<E164>, WorldError>;
 
-    /// Takes a number back, sold or not.
-    async fn take_back(&self, number: &E164) -> Result<(), WorldError>;
+    /// Takes a number back, sold or not; with a reference only where it was sold under that.
+    async fn take_back(&self, number: &E164, reference: Option<&PurchaseId>) -> Result<(), WorldError>;
 
     /// Takes a text off a sender's hands, all in one: into the receiving handset's inbox where one is given,
     /// and the payloads into the air, each due at its time. A text with an id that was taken before changes

@@ -260,6 +260,9 @@ async fn repoint(app: &App, purchase: &mut Purchase, next: E164) -> Result<bool,
 async fn store(app: &App, purchase: &Purchase) -> Result<offhook_domain::number::Number, BuyNumberError> {
     match keep_purchase(app, purchase).await {
         Ok(Ended::Stored(number)) => Ok(*number),
+        Ok(Ended::HeldHere) => {
+            Err(BuyNumberError::CarrierFailed("it sold a number that is held here already".to_owned()))
+        }
         Ok(Ended::Undone) => Err(BuyNumberError::CarrierFailed("it took too long".to_owned())),
         Err(error) => {
             tracing::error!(purchase.id = %purchase.id, %error, "a bought number could not be stored yet");

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::ready;
+use futures_util::{StreamExt, stream};
 use offhook_domain::purchase::Purchase;
 use offhook_domain::{E164, Timestamp};
 use offhook_store::{Engine, StoreError, Tx};
@@ -14,6 +16,8 @@ use super::App;
 use super::settle_purchase::{Ended, keep_purchase, undo_purchase};
 
 const AT_A_TIME: i64 = 50;
+/// How many carriers' answers are waited for at once, so that one that hangs holds up few.
+pub const AT_ONCE: usize = 8;
 
 /// Who has claimed a purchase has this long for it; then it is tried again.
 const CLAIM: Duration = Duration::from_secs(30);
@@ -44,23 +48,29 @@ pub async fn adopt_orphans(app: &App) -> Result<(), StoreError> {
 pub async fn reconcile_purchases(app: &App) -> Result<usize, StoreError> {
     let now = app.now();
     let open = app.store.read::<_, StoreError>(async move |tx| tx.purchases_to_settle(now, AT_A_TIME).await).await?;
-    let mut ended = 0;
-    for purchase in open {
-        let until = now.plus(CLAIM);
-        if claim(app, &purchase, until).await? {
-            let claimed = Purchase { settle_after: until, ..purchase };
-            ended += usize::from(settle(app, &claimed).await?);
-        }
+    let each = open.into_iter().map(async |purchase| {
+        claim_and_settle(app, &purchase).await.unwrap_or_else(|error| {
+            tracing::warn!(purchase.id = %purchase.id, %error, "a purchase left open could not be ended; it is tried again");
+            false
+        })
+    });
+    Ok(stream::iter(each).buffer_unordered(AT_ONCE).filter(|ended| ready(*ended)).count().await)
+}
+
+async fn claim_and_settle(app: &App, purchase: &Purchase) -> Result<bool, StoreError> {
+    let until = app.now().plus(CLAIM);
+    if !claim(app, purchase, until).await? {
+        return Ok(false);
     }
-    Ok(ended)
+    settle(app, &Purchase { settle_after: until, ..purchase.clone() }).await
 }
 
 async fn claim(app: &App, purchase: &Purchase, until: Timestamp) -> Result<bool, StoreError> {
     let purchase = purchase.clone();
-    app.store.write(async move |tx| tx.claim_purchase(&purchase, until).await).await
+    app.store.write(async move |tx: &mut Tx| tx.claim_purchase(&purchase, until).await).await
 }
 
-/// Whether it came to its end.
+/// Ends a purchase that we claimed, where the carrier says how. Whether it came to its end.
 async fn settle(app: &App, purchase: &Purchase) -> Result<bool, StoreError> {
     match find_order(app, purchase).await {
         Found::Number(number) => {

@@ -22,7 +22,8 @@ pub async fn release_number(app: &App, tx: &mut Tx, number: &Number, now: Timest
         return Ok(false);
     }
     scope.drop_number().await?;
-    tx.give_back(&number.id, &number.carrier, &number.phone_number, now).await?;
+    let reference = scope.purchase_of(&number.id).await?;
+    tx.give_back(&number.id, &number.carrier, &number.phone_number, reference.as_ref(), now).await?;
     end_waiting_sends(app, tx, &number.id, now).await?;
     Ok(true)
 }

@@ -46,9 +46,11 @@ impl SandboxWorld for StoredWorld {
         self.store.read(async move |tx| tx.sandbox_numbers_sold_among(&numbers).await).await.map_err(failed)
     }
 
-    async fn take_back(&self, number: &E164) -> Result<(), WorldError> {
-        let number = number.clone();
-        self.store.write(async move |tx| tx.take_back_sandbox_number(&number).await).await.map_err(failed)
+    async fn take_back(&self, number: &E164, reference: Option<&PurchaseId>) -> Result<(), WorldError> {
+        let (number, reference) = (number.clone(), reference.cloned());
+        let take =
+            async move |tx: &mut offhook_store::Tx| tx.take_back_sandbox_number(&number, reference.as_ref()).await;
+        self.store.write(take).await.map_err(failed)
     }
 
     async fn carry(&self, text: Option<&HandsetMessage>, air: &[(Timestamp, AirPayload)]) -> Result<(), WorldError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use offhook_domain::ledger::EntryKind;
 use offhook_domain::number::Number;
 use offhook_domain::purchase::{Purchase, PurchaseState};
-use offhook_domain::{Id, NumberId};
+use offhook_domain::{Id, NumberId, Timestamp};
 use offhook_store::{StoreError, Tx};
 
 use super::App;
@@ -18,6 +18,8 @@ pub enum Ended {
     Stored(Box<Number>),
     /// Somebody undid it before; the number goes back to the carrier.
     Undone,
+    /// The carrier sold a number that is active here already. It came to nothing, and the number stays where it is.
+    HeldHere,
 }
 
 /// Ends a purchase that the carrier says it sold: number, money and kept answer in one transaction.
@@ -25,30 +27,33 @@ pub enum Ended {
 /// # Errors
 /// [`StoreError`]; then the purchase is still open.
 pub async fn keep_purchase(app: &App, purchase: &Purchase) -> Result<Ended, StoreError> {
+    let (purchase_id, phone_number) = (purchase.id.clone(), purchase.phone_number.clone());
     let (purchase, now) = (purchase.clone(), app.now());
     let period = Duration::from_secs(u64::from(app.config.numbers.period_days) * 24 * 3600);
     let ended = app
         .store
         .write(async move |tx: &mut Tx| {
             let number = purchase.number(NumberId::generate(now), now, now.plus(period));
+            if tx.holder_of(&purchase.phone_number).await?.is_some() && undo(tx, &purchase, now).await? {
+                return Ok(Ended::HeldHere);
+            }
             if !tx.of(&purchase.account_id).store_purchase(&purchase.id, &number.id).await? {
                 return ended_before(tx, &purchase, number, now).await;
             }
             store(tx, &purchase, number, now).await
         })
         .await?;
-    if matches!(ended, Ended::Undone) {
-        app.wakes.numbers.notify_one();
+    match ended {
+        Ended::Stored(_) => {}
+        Ended::Undone => app.wakes.numbers.notify_one(),
+        Ended::HeldHere => {
+            tracing::error!(purchase.id = %purchase_id, %phone_number, "the carrier sold a number that is active here already; the purchase is undone");
+        }
     }
     Ok(ended)
 }
 
-async fn store(
-    tx: &mut Tx,
-    purchase: &Purchase,
-    mut number: Number,
-    now: offhook_domain::Timestamp,
-) -> Result<Ended, StoreError> {
+async fn store(tx: &mut Tx, purchase: &Purchase, mut number: Number, now: Timestamp) -> Result<Ended, StoreError> {
     let mut scope = tx.of(&purchase.account_id);
     if let Some(agent) = &number.agent_id
         && scope.agent_to_change(agent).await?.is_none()
@@ -66,19 +71,17 @@ async fn store(
 }
 
 /// The other one was faster. Where it undid the purchase the carrier must have its number back.
-async fn ended_before(
-    tx: &mut Tx,
-    purchase: &Purchase,
-    unused: Number,
-    now: offhook_domain::Timestamp,
-) -> Result<Ended, StoreError> {
+async fn ended_before(tx: &mut Tx, purchase: &Purchase, unused: Number, now: Timestamp) -> Result<Ended, StoreError> {
     let mut scope = tx.of(&purchase.account_id);
     if let Some((PurchaseState::Stored, Some(id))) = scope.purchase_outcome(&purchase.id).await?
         && let Some(number) = scope.number(&id).await?
     {
         return Ok(Ended::Stored(Box::new(number)));
     }
-    tx.give_back(&unused.id, &purchase.carrier, &purchase.phone_number, now).await?;
+    if tx.holder_of(&purchase.phone_number).await?.is_some() {
+        return Ok(Ended::HeldHere);
+    }
+    tx.give_back(&unused.id, &purchase.carrier, &purchase.phone_number, Some(&purchase.id), now).await?;
     Ok(Ended::Undone)
 }
 
@@ -89,18 +92,20 @@ async fn ended_before(
 /// [`StoreError`]; then the purchase is still open.
 pub async fn undo_purchase(app: &App, purchase: &Purchase) -> Result<(), StoreError> {
     let (purchase, now) = (purchase.clone(), app.now());
-    app.store
-        .write(async move |tx: &mut Tx| {
-            let mut scope = tx.of(&purchase.account_id);
-            if !scope.undo_purchase(&purchase.id).await? {
-                return Ok(());
-            }
-            scope.post(&purchase.posting(EntryKind::NumberHoldReturned, now)).await?;
-            scope.drop_number().await?;
-            match &purchase.once_key {
-                Some(key) => scope.forget_once(key).await,
-                None => Ok(()),
-            }
-        })
-        .await
+    app.store.write(async move |tx: &mut Tx| undo(tx, &purchase, now).await.map(drop)).await
+}
+
+/// False when it has ended before.
+async fn undo(tx: &mut Tx, purchase: &Purchase, now: Timestamp) -> Result<bool, StoreError> {
+    let mut scope = tx.of(&purchase.account_id);
+    if !scope.undo_purchase(&purchase.id).await? {
+        return Ok(false);
+    }
+    // The account before its books, as a purchase takes them: the other way round they would wait for each other.
+    scope.drop_number().await?;
+    scope.post(&purchase.posting(EntryKind::NumberHoldReturned, now)).await?;
+    if let Some(key) = &purchase.once_key {
+        scope.forget_once(key).await?;
+    }
+    Ok(true)
 }

@@ -50,8 +50,8 @@ pub async fn run(app: App, stop: CancellationToken) -> Result<(), String> {
 /// # Errors
 /// [`StoreError`].
 pub async fn round(app: &App) -> Result<usize, StoreError> {
-    let settled = reconcile_purchases(app).await?;
-    let given_back = give_back_numbers::round(app).await?;
-    let renewed = renew_numbers::round(app).await?;
-    Ok(settled + given_back + renewed)
+    // Together: a carrier that hangs holds up no renewal, and what fails for one kind is no other's concern.
+    let (settled, given_back, renewed) =
+        tokio::join!(reconcile_purchases(app), give_back_numbers::round(app), renew_numbers::round(app));
+    Ok(settled? + given_back? + renewed?)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::number::Number;
-use offhook_domain::{Id, Timestamp};
+use offhook_domain::{Id, NumberId, Timestamp};
 use offhook_store::{StoreError, Tx};
 
 use super::numbers::AT_A_TIME;
@@ -36,7 +36,8 @@ async fn renew_due(app: &App) -> Result<usize, StoreError> {
     for number in app.store.read(due).await? {
         // Nobody pays for a number that is about to end.
         if number.expires_at.is_none_or(|end| end > now) {
-            renewed += usize::from(renew(app, number, now).await?);
+            let id = number.id.clone();
+            renewed += counted(&id, renew(app, number, now).await);
         }
     }
     Ok(renewed)
@@ -52,9 +53,18 @@ async fn end_due(app: &App) -> Result<usize, StoreError> {
     };
     let mut ended = 0;
     for number in app.store.read(due).await? {
-        ended += usize::from(end(app, number, unpaid_since, now).await?);
+        let id = number.id.clone();
+        ended += counted(&id, end(app, number, unpaid_since, now).await);
     }
     Ok(ended)
+}
+
+/// One number that fails holds up no other.
+fn counted(number: &NumberId, done: Result<bool, StoreError>) -> usize {
+    let done = done.inspect_err(
+        |error| tracing::warn!(number.id = %number, %error, "a number could not be looked after; it is tried again"),
+    );
+    usize::from(done.unwrap_or(false))
 }
 
 /// Charges one number for one period, or notes that it is unpaid; false when nothing came of it.

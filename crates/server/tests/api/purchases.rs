@@ -353,3 +353,71 @@ async fn what_waits_to_go_out_from_a_released_number_fails_and_is_refunded() {
     assert_eq!(told["data"].as_array().unwrap().len(), 2, "{told}");
     check(&app, &carrier, &[], "$7.00").await;
 }
+
+#[tokio::test]
+async fn a_release_that_comes_late_takes_no_later_sale_away() {
+    let app = Setup::default().sandbox().start().await;
+    let wanted = json!({"phoneNumber": "+14155550100"});
+    let first = id(&app.post("/v1/numbers").json(wanted.clone()).await.ok());
+    let account = app.account.clone();
+    let number = offhook_domain::NumberId::parse(&first).unwrap();
+    let of = async move |tx: &mut Tx| tx.of(&account).purchase_of(&number).await;
+    let purchase = app.app.store.read::<_, StoreError>(of).await.unwrap().unwrap();
+    app.delete(&format!("/v1/numbers/{first}")).await.ok();
+    app.look_after_numbers().await;
+    app.post("/v1/numbers").json(wanted).await.ok();
+
+    let phone = offhook_domain::E164::parse("+14155550100").unwrap();
+    let carrier = app.app.carriers.for_purchases().unwrap();
+    carrier.release(&phone, Some(&purchase)).await.unwrap();
+    let sold = async move |tx: &mut Tx| tx.sandbox_numbers_sold_among(&[phone.clone()]).await;
+    assert_eq!(app.app.store.read::<_, StoreError>(sold).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_number_that_is_held_here_already_is_not_bought_again() {
+    for deed in [Deed::SellAndLose, Deed::SellAndWait] {
+        let carrier = FakeCarrier::doing([deed]);
+        let app = priced(&carrier).await;
+        let other = app.second_account().await;
+        let meanwhile = async {
+            if deed == Deed::SellAndWait {
+                carrier.keeps_waiting.notified().await;
+                other.number("+14155550100").await;
+                carrier.may_answer.notify_one();
+            }
+        };
+        let (answer, ()) = tokio::join!(app.post("/v1/numbers").once("k").into_future(), meanwhile);
+        if deed == Deed::SellAndLose {
+            assert_eq!(answer.refused(409).code, "PURCHASE_UNCONFIRMED");
+            other.number("+14155550100").await;
+        } else {
+            assert_eq!(answer.refused(502).code, "CARRIER_ERROR");
+        }
+        app.later(Duration::from_secs(2));
+        app.look_after_numbers().await;
+        assert_eq!((app.wallet().await, app.held().await), ("$10.00".to_owned(), "$0.00".to_owned()));
+        assert_eq!((listed(&app).await, listed(&other).await), (vec![], vec!["+14155550100".to_owned()]));
+        assert_eq!(carrier.sold(), ["+14155550100"], "the holder keeps it");
+        app.check_books().await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_may_still_arrive_is_asked_for_again_soon() {
+    let carrier = FakeCarrier::doing([Deed::LoseUnsold]);
+    let setup = Setup::default().setting("OFFHOOK__MODE__SANDBOX", false);
+    let app = setup.carrier(carrier.clone()).start().await;
+    app.credit(10).await;
+    assert_eq!(app.post("/v1/numbers").await.refused(409).code, "PURCHASE_UNCONFIRMED");
+    app.later(Duration::from_secs(2));
+    app.look_after_numbers().await;
+    let open = async |app: &TestApp| {
+        let at = app.app.now();
+        let open = async move |tx: &mut Tx| tx.purchases_to_settle(at, 10).await;
+        app.app.store.read::<_, StoreError>(open).await.unwrap().len()
+    };
+    assert_eq!(open(&app).await, 0);
+    app.later(Duration::from_secs(6));
+    assert_eq!(open(&app).await, 1);
+}

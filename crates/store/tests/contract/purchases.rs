@@ -40,6 +40,20 @@ on_both_engines!(a_purchase_ends_once, async |store| {
     }
 });
 
+on_both_engines!(a_number_is_being_bought_while_its_purchase_is_open, async |store| {
+    let purchase = reserved(&store, &account(&store).await).await;
+    let asked = |store: Store| async move {
+        let phone = E164::parse(PHONE).unwrap();
+        store.read::<_, StoreError>(async move |tx: &mut Tx| tx.is_being_bought(&phone).await).await.unwrap()
+    };
+    assert!(asked(store.clone()).await);
+    assert!(repoint(&store, &purchase, "+14155550101").await);
+    assert!(!asked(store.clone()).await);
+    assert!(repoint(&store, &purchase, PHONE).await && asked(store.clone()).await);
+    assert!(undo(&store, &purchase).await);
+    assert!(!asked(store).await);
+});
+
 on_both_engines!(an_open_purchase_is_claimed_by_one, async |store| {
     let purchase = reserved(&store, &account(&store).await).await;
     let mut claims = JoinSet::new();
@@ -88,7 +102,7 @@ on_both_engines!(another_accounts_purchase_is_out_of_reach, async |store| {
 on_both_engines!(a_number_given_up_is_known_until_the_carrier_has_it, async |store| {
     let number = number(&account(&store).await, PHONE);
     let (given, at) = (number.clone(), now());
-    let give = async move |tx: &mut Tx| tx.give_back(&given.id, "sandbox", &given.phone_number, at).await;
+    let give = async move |tx: &mut Tx| tx.give_back(&given.id, "sandbox", &given.phone_number, None, at).await;
     store.write(give.clone()).await.unwrap();
     store.write(give).await.unwrap();
     assert!(is_to_be_given_back(&store).await);

@@ -26,7 +26,7 @@ on_both_engines!(a_number_is_sold_to_one_buyer, async |store| {
     assert_eq!(sold_under(&store, &PurchaseId::generate(now())).await, None);
 
     let number = phone("+14155550100");
-    store.write(async move |tx: &mut Tx| tx.take_back_sandbox_number(&number).await).await.unwrap();
+    store.write(async move |tx: &mut Tx| tx.take_back_sandbox_number(&number, None).await).await.unwrap();
     assert_eq!(sold_under(&store, winner).await, None);
     assert!(sell(&store, "+14155550100", &PurchaseId::generate(now())).await);
 });

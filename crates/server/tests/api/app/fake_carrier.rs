@@ -143,8 +143,11 @@ impl Carrier for FakeCarrier {
         Ok(known)
     }
 
-    async fn release(&self, number: &E164) -> Result<(), CarrierError> {
-        self.sold.lock().unwrap().retain(|_, sold| sold != number);
+    async fn release(&self, number: &E164, reference: Option<&PurchaseId>) -> Result<(), CarrierError> {
+        let asked = reference.map(ToString::to_string);
+        let mut sold = self.sold.lock().unwrap();
+        sold.retain(|under, sold| sold != number || asked.as_ref().is_some_and(|asked| asked != under));
+        drop(sold);
         let mut losing = self.releases_that_lose_their_answer.lock().unwrap();
         if *losing > 0 {
             *losing -= 1;
