@@ -59,6 +59,8 @@ pub struct Line<'a> {
     /// Outcomes were recorded last, so that a page may be read now.
     recorded_last: bool,
     taking: Option<BoxFuture<'static, Option<Place>>>,
+    /// There was no place for it. One that was never called doesn't wait: the sweep brings it again.
+    turned_away: bool,
     /// Places taken and not used yet.
     spare: Vec<Place>,
 }
@@ -95,7 +97,7 @@ struct Page {
 impl<'a> Line<'a> {
     pub fn new(shop: &'a DeliverWebhooks, id: WebhookId, hold: &'a Hold) -> Self {
         Self {
-            standing: shop.remembered(id.as_str()),
+            standing: shop.remembered(id.as_str()).unwrap_or(Standing::Fresh),
             queue: Queue::new(shop.memory.clone(), shop.held_lanes(id.as_str())),
             posts: FuturesUnordered::new(),
             ended: Vec::new(),
@@ -108,6 +110,7 @@ impl<'a> Line<'a> {
             storing: None,
             recorded_last: true,
             taking: None,
+            turned_away: false,
             spare: Vec::new(),
             shop,
             hold,
@@ -124,7 +127,7 @@ impl<'a> Line<'a> {
             self.start_posts();
             self.start_storing();
             if self.posts.is_empty() && self.storing.is_none() && self.taking.is_none() {
-                if self.is_ending() || !self.wait_for_more().await? {
+                if self.is_ending() || self.turned_away || !self.wait_for_more().await? {
                     return self.failed.map_or(Ok(()), Err);
                 }
                 self.queue.look_again();
@@ -242,7 +245,9 @@ impl<'a> Line<'a> {
     /// A place at hand, or the wait for one begun.
     fn place(&mut self) -> Option<Place> {
         let place = self.spare.pop().or_else(|| self.shop.places.try_take(self.standing));
-        if place.is_none() && self.taking.is_none() {
+        if place.is_none() && self.standing == Standing::Fresh {
+            self.turned_away = true;
+        } else if place.is_none() && self.taking.is_none() {
             self.taking = Some(self.shop.places.take(self.standing).boxed());
         }
         place

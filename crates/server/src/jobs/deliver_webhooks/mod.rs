@@ -27,10 +27,11 @@ use super::lines::{Hold, LineWork};
 use crate::app::App;
 use crate::telemetry::names;
 
-/// Endpoints that are not known to be well and are worked on at a time, waiting for a place included. The others stay
-/// in the store, and the sweep brings them as these go.
-const FRESH_ROOM: usize = 1024;
+/// Failing endpoints that are worked on at a time, waiting for a place included. The others stay in the store, and the
+/// sweep brings them as these go.
 const FAILING_ROOM: usize = 128;
+/// Endpoints of which only the log knows that one sweep brings, to have them looked up.
+const UNKNOWN_PER_SWEEP: usize = 1024;
 /// For how many endpoints it is remembered how they did, and for how long after they were last called. Of the others
 /// the log tells.
 const REMEMBERED: u64 = 100_000;
@@ -52,7 +53,6 @@ pub struct DeliverWebhooks {
 #[derive(Default)]
 struct AtWork {
     lines: HashMap<String, Standing>,
-    fresh: usize,
     failing: usize,
 }
 
@@ -76,9 +76,9 @@ impl DeliverWebhooks {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How an endpoint did last; one that nobody here knows counts as never called until the log is read.
-    fn remembered(&self, line: &str) -> Standing {
-        self.standings.get(line).unwrap_or(Standing::Fresh)
+    /// How an endpoint did last, where this node knows.
+    fn remembered(&self, line: &str) -> Option<Standing> {
+        self.standings.get(line)
     }
 
     fn remember(&self, line: &str, standing: Standing) {
@@ -101,46 +101,89 @@ impl DeliverWebhooks {
 
     /// Enters a line into what is worked on, where there is room for its kind.
     fn enter<'a>(&'a self, line: &'a str) -> Option<Entry<'a>> {
-        let standing = self.remembered(line);
+        let standing = self.remembered(line).unwrap_or(Standing::Fresh);
         let mut at_work = self.at_work();
-        if at_work.room(standing) == 0 {
+        if standing == Standing::Failing && at_work.failing >= FAILING_ROOM {
             return None;
         }
         at_work.enter(line, standing);
         Some(Entry { shop: self, line })
     }
+
+    /// Chooses from the lines with due work, the longest overdue first, those to bring now: all whose endpoints are
+    /// well, and of the others as many as there is room for.
+    fn choose(&self, due: Vec<String>) -> Vec<String> {
+        let at_work = self.at_work();
+        let mut failing = FAILING_ROOM.saturating_sub(at_work.failing);
+        let mut unknown = UNKNOWN_PER_SWEEP;
+        let (mut chosen, mut fresh) = (Vec::new(), Vec::new());
+        for line in due {
+            let fits = match self.turn_of(&at_work, &line) {
+                Turn::Now => true,
+                Turn::Later => false,
+                Turn::AsFailing => take_one(&mut failing),
+                Turn::AsUnknown => take_one(&mut unknown),
+                Turn::AsFresh => {
+                    fresh.push(line);
+                    continue;
+                }
+            };
+            if fits {
+                chosen.push(line);
+            }
+        }
+        // The latest and the oldest in equal parts: neither may wait for all of the other.
+        let room = self.places.for_sweep().min(fresh.len());
+        chosen.extend(fresh.split_off(fresh.len() - room.div_ceil(2)));
+        chosen.extend(fresh.into_iter().take(room / 2));
+        chosen
+    }
+
+    fn turn_of(&self, at_work: &AtWork, line: &str) -> Turn {
+        if at_work.lines.contains_key(line) {
+            return Turn::Now;
+        }
+        match self.remembered(line) {
+            None => Turn::AsUnknown,
+            Some(Standing::Proven) => Turn::Now,
+            Some(Standing::Failing) => Turn::AsFailing,
+            Some(Standing::Fresh) => match self.origins.of(line).map(|origin| origin.admit()) {
+                Some(Admission::Silent) => Turn::AsFailing,
+                Some(Admission::Later) => Turn::Later,
+                Some(Admission::Free | Admission::Probe(_)) | None => Turn::AsFresh,
+            },
+        }
+    }
+}
+
+/// When a line that the sweep found is to be worked on.
+enum Turn {
+    Now,
+    /// At a later sweep.
+    Later,
+    /// Where there is room for one of its kind.
+    AsFailing,
+    AsFresh,
+    AsUnknown,
+}
+
+fn take_one(room: &mut usize) -> bool {
+    let fits = *room > 0;
+    *room = room.saturating_sub(1);
+    fits
 }
 
 impl AtWork {
     fn enter(&mut self, line: &str, standing: Standing) {
         self.lines.insert(line.to_owned(), standing);
-        self.count(standing, 1);
+        self.failing += usize::from(standing == Standing::Failing);
     }
 
     /// Whether it was there.
     fn leave(&mut self, line: &str) -> bool {
         let standing = self.lines.remove(line);
-        if let Some(standing) = standing {
-            self.count(standing, -1);
-        }
+        self.failing -= usize::from(standing == Some(Standing::Failing));
         standing.is_some()
-    }
-
-    fn count(&mut self, standing: Standing, change: isize) {
-        match standing {
-            Standing::Proven => {}
-            Standing::Fresh => self.fresh = self.fresh.saturating_add_signed(change),
-            Standing::Failing => self.failing = self.failing.saturating_add_signed(change),
-        }
-    }
-
-    /// For how many more of a kind there is room.
-    fn room(&self, standing: Standing) -> usize {
-        match standing {
-            Standing::Proven => usize::MAX,
-            Standing::Fresh => FRESH_ROOM.saturating_sub(self.fresh),
-            Standing::Failing => FAILING_ROOM.saturating_sub(self.failing),
-        }
     }
 }
 
@@ -159,27 +202,11 @@ impl Drop for Entry<'_> {
 impl LineWork for DeliverWebhooks {
     const KIND: &'static str = "deliver";
 
-    /// All that is due to endpoints that are well, and of the others as many as there is room for, the longest overdue
-    /// first.
     async fn due(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
-        let mut due = self.app.store.read(async move |tx: &mut Tx| tx.delivery_lines_due(now).await).await?;
+        let due = self.app.store.read(async move |tx: &mut Tx| tx.delivery_lines_due(now).await).await?;
         let oldest = due.first().map_or(Duration::ZERO, |(_, since)| now.since(*since));
         metrics::gauge!(names::QUEUE_OLDEST_AGE_SECONDS, "queue" => "deliver").set(oldest.as_secs_f64());
-        let at_work = self.at_work();
-        let (mut fresh, mut failing) = (at_work.room(Standing::Fresh), at_work.room(Standing::Failing));
-        due.retain(|(line, _)| {
-            let room = match (self.remembered(line), self.origins.of(line).map(|origin| origin.admit())) {
-                _ if at_work.lines.contains_key(line) => return true,
-                (Standing::Proven, _) => return true,
-                (Standing::Fresh, Some(Admission::Later)) => return false,
-                (Standing::Failing, _) | (_, Some(Admission::Silent)) => &mut failing,
-                (Standing::Fresh, _) => &mut fresh,
-            };
-            let fits = *room > 0;
-            *room = room.saturating_sub(1);
-            fits
-        });
-        Ok(due.into_iter().map(|(line, _)| line).collect())
+        Ok(self.choose(due.into_iter().map(|(line, _)| line).collect()))
     }
 
     async fn work(&self, line: &str, hold: &Hold) -> Result<(), StoreError> {

@@ -46,6 +46,7 @@ pub struct Place {
 pub struct Places {
     all: Arc<Semaphore>,
     fresh: Arc<Semaphore>,
+    fresh_places: usize,
     failing: Arc<Semaphore>,
     per_endpoint: usize,
     failing_per_endpoint: usize,
@@ -58,6 +59,7 @@ impl Places {
         Self {
             all: Arc::new(Semaphore::new(config.concurrency_total)),
             fresh: Arc::new(Semaphore::new(fresh)),
+            fresh_places: fresh,
             failing: Arc::new(Semaphore::new(failing)),
             per_endpoint: config.concurrency_per_endpoint,
             // So that it takes several that hang to make the others of their kind wait.
@@ -94,6 +96,12 @@ impl Places {
             };
             Some(Place { _class: class, _all: all.acquire_owned().await.ok()? })
         }
+    }
+
+    /// How many endpoints that were never called the sweep may bring now. Some places are left to those that are rung: an
+    /// event that just came must not wait behind a backlog of dead ones.
+    pub fn for_sweep(&self) -> usize {
+        self.fresh.available_permits().saturating_sub(self.fresh_places / 4)
     }
 
     fn class(&self, standing: Standing) -> Option<&Arc<Semaphore>> {
