@@ -11,6 +11,7 @@ statements! {
         WHERE leases.until < $4 RETURNING epoch";
     RENEW = "UPDATE leases SET until = $1 WHERE resource = $2 AND owner = $3 AND epoch = $4 AND until >= $5";
     OTHERS = "SELECT resource FROM leases WHERE owner <> $1 AND until >= $2";
+    CONFIRM = "UPDATE leases SET until = until WHERE resource = $1 AND owner = $2 AND epoch = $3";
     RELEASE = "UPDATE leases SET until = 0 WHERE resource = $1 AND owner = $2 AND epoch = $3";
 }
 
@@ -42,6 +43,14 @@ impl Tx {
         until: Timestamp,
     ) -> Result<bool, StoreError> {
         Ok(self.change(RENEW, params![until, resource, owner, epoch, now]).await? == 1)
+    }
+
+    /// Whether a resource is still held under this epoch; it can't change hands before this transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn confirm_lease(&mut self, resource: &str, owner: &str, epoch: i64) -> Result<bool, StoreError> {
+        Ok(self.change(CONFIRM, params![resource, owner, epoch]).await? == 1)
     }
 
     /// What other nodes hold at `now`.

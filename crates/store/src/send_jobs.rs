@@ -30,15 +30,19 @@ statements! {
             (SELECT 1 FROM numbers n WHERE n.id = lines.line AND n.status = 'released')";
     CLAIMED_LINES = "SELECT DISTINCT line FROM send_jobs WHERE epoch IS NOT NULL";
     WAITING = "SELECT j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body, m.media_urls,
-            m.carrier
+            m.carrier, n.status
         FROM send_jobs j JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
+        JOIN numbers n ON n.id = j.line
         WHERE j.line = $1 AND j.epoch IS NULL AND j.due_at <= $2 ORDER BY j.due_at, j.at LIMIT $3";
     NEXT_DUE = "SELECT MIN(due_at) FROM send_jobs WHERE line = $1 AND epoch IS NULL";
-    CLAIM = "UPDATE send_jobs SET epoch = $1 WHERE message_id = $2 AND epoch IS NULL";
-    STRANDED = "SELECT message_id FROM send_jobs WHERE line = $1 AND epoch IS NOT NULL AND epoch <> $2 LIMIT $3";
+    // Also where it is this epoch's already: the commit of the same claim may have gone unanswered.
+    CLAIM = "UPDATE send_jobs SET epoch = $1 WHERE message_id = $2 AND (epoch IS NULL OR epoch = $1)";
+    UNCLAIM = "UPDATE send_jobs SET epoch = NULL WHERE message_id = $1 AND epoch = $2";
+    UNCLAIM_LINE = "UPDATE send_jobs SET epoch = NULL WHERE line = $1 AND epoch = $2";
+    STRANDED = "SELECT message_id, epoch FROM send_jobs WHERE line = $1 AND epoch IS NOT NULL AND epoch <> $2 LIMIT $3";
     FINISH = "DELETE FROM send_jobs WHERE message_id = $1 AND epoch = $2";
     END_WAITING = "DELETE FROM send_jobs WHERE line = $1 AND epoch IS NULL RETURNING message_id";
-    DROP = "DELETE FROM send_jobs WHERE message_id = $1";
+
     PUT_BACK = "UPDATE send_jobs SET epoch = NULL, attempts = attempts + 1 WHERE message_id = $1 AND epoch = $2";
     HOLD_JOBS = "UPDATE send_jobs SET due_at = $1 WHERE conversation_id = $2 AND due_at < $3 AND epoch IS NULL";
     HOLD_CONVERSATION = "UPDATE conversations SET send_held_until = $1 WHERE id = $2";
@@ -58,6 +62,8 @@ pub struct Waiting {
     pub body: String,
     pub media_urls: Vec<String>,
     pub carrier: String,
+    /// Whether the sending number is still held.
+    pub number_active: bool,
 }
 
 impl Tx {
@@ -112,13 +118,18 @@ impl Tx {
         self.one(NEXT_DUE, params![line]).await?.take()
     }
 
-    /// Messages of a line that were claimed under another epoch than this: their outcome is unknown.
+    /// Messages of a line that were claimed under another epoch than this, with that epoch: their outcome is unknown.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn stranded_sends(&mut self, line: &str, epoch: i64, limit: i64) -> Result<Vec<MessageId>, StoreError> {
+    pub async fn stranded_sends(
+        &mut self,
+        line: &str,
+        epoch: i64,
+        limit: i64,
+    ) -> Result<Vec<(MessageId, i64)>, StoreError> {
         let rows = self.rows(STRANDED, params![line, epoch, limit]).await?;
-        rows.into_iter().map(|mut row| row.take()).collect()
+        rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?))).collect()
     }
 
     /// Ends a job of this epoch.
@@ -129,12 +140,29 @@ impl Tx {
         self.run(FINISH, params![message, epoch]).await
     }
 
-    /// Ends a job whoever has it.
+    /// Ends jobs, each where it is still claimed under the epoch given with it; tells of each whether it was.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn drop_send_job(&mut self, message: &MessageId) -> Result<(), StoreError> {
-        self.run(DROP, params![message]).await
+    pub async fn drop_send_jobs(&mut self, claims: &[(MessageId, i64)]) -> Result<Vec<bool>, StoreError> {
+        let each = claims.iter().map(|(id, epoch)| params![id, *epoch]).collect();
+        Ok(self.change_each(FINISH, each).await?.into_iter().map(|changed| changed == 1).collect())
+    }
+
+    /// Gives up a claim that was not acted on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unclaim_send_job(&mut self, message: &MessageId, epoch: i64) -> Result<(), StoreError> {
+        self.run(UNCLAIM, params![message, epoch]).await
+    }
+
+    /// Gives up all claims of a line under an epoch, by a worker that has none under way.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unclaim_line(&mut self, line: &str, epoch: i64) -> Result<(), StoreError> {
+        self.run(UNCLAIM_LINE, params![line, epoch]).await
     }
 
     /// Ends the jobs of a number that nobody has claimed; tells their messages.
@@ -194,5 +222,6 @@ fn read_waiting(mut row: Row) -> Result<Waiting, StoreError> {
         body: row.take()?,
         media_urls: row.take()?,
         carrier: row.take()?,
+        number_active: row.take::<String>()? == "active",
     })
 }

@@ -16,6 +16,7 @@ use offhook_store::message_flow::{Flight, KeptReceipt, StatusMove};
 use offhook_store::{StoreError, Tx};
 
 use super::{App, Ring, announce};
+use crate::jobs::lines::LeaseName;
 use crate::telemetry::names;
 
 /// One message and what its carrier said.
@@ -27,7 +28,8 @@ pub struct Outcome {
     /// Tries before this one that came to nothing.
     pub attempts: i64,
     pub accepted_at: Timestamp,
-    pub outcome: SendOutcome,
+    /// `None` where it was not handed over after all: it waits again.
+    pub outcome: Option<SendOutcome>,
     /// The message behind it in its conversation, whose turn it is when this one is settled.
     pub next: Option<MessageId>,
 }
@@ -64,7 +66,13 @@ impl After {
 ///
 /// # Errors
 /// [`StoreError`]; then none is recorded.
-pub async fn record(app: &App, outcomes: &[Outcome], epoch: i64) -> Result<Recorded, StoreError> {
+pub async fn record(
+    app: &App,
+    outcomes: &[Outcome],
+    epoch: i64,
+    lease: Option<&LeaseName>,
+) -> Result<Recorded, StoreError> {
+    let lease = lease.cloned();
     let mut outcomes = outcomes.to_vec();
     // By conversation, so that two transactions lock rows in the same order (PostgreSQL).
     outcomes.sort_by(|a, b| (&a.conversation_id, &a.message_id).cmp(&(&b.conversation_id, &b.message_id)));
@@ -75,6 +83,11 @@ pub async fn record(app: &App, outcomes: &[Outcome], epoch: i64) -> Result<Recor
             let mut held = Vec::new();
             let mut settled = Vec::with_capacity(outcomes.len());
             for outcome in &outcomes {
+                if outcome.outcome.is_none() {
+                    tx.unclaim_send_job(&outcome.message_id, epoch).await?;
+                    held.push(outcome.conversation_id.clone());
+                    continue;
+                }
                 match retry_wait(&doors, outcome) {
                     Some(wait) => {
                         let due = doors.now().plus(wait);
@@ -85,7 +98,10 @@ pub async fn record(app: &App, outcomes: &[Outcome], epoch: i64) -> Result<Recor
                 }
             }
             let after = settle(&doors, tx, &settled, epoch).await?;
-            let next: Vec<_> = settled.iter().filter_map(|outcome| outcome.next.as_ref()).collect();
+            let mut next: Vec<_> = settled.iter().filter_map(|outcome| outcome.next.as_ref()).collect();
+            if !is_ours(tx, lease.as_ref(), epoch).await? {
+                next.clear();
+            }
             let claims = tx.claim_send_jobs(&next, epoch).await?;
             let claimed = next.into_iter().zip(claims).filter(|(_, claimed)| *claimed).map(|(id, _)| id.clone());
             Ok((Recorded { held, claimed: claimed.collect() }, after))
@@ -95,18 +111,30 @@ pub async fn record(app: &App, outcomes: &[Outcome], epoch: i64) -> Result<Recor
     Ok(recorded)
 }
 
-/// Ends messages whose outcome nobody knows, whoever claimed them.
+/// Whether the line is still its worker's, as of the commit: on PostgreSQL the lease's row stays locked until then, so
+/// that nobody takes the line over meanwhile. Always so where there is no lease.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn is_ours(tx: &mut Tx, lease: Option<&LeaseName>, epoch: i64) -> Result<bool, StoreError> {
+    match lease {
+        Some(lease) => tx.confirm_lease(&lease.resource, &lease.owner, epoch).await,
+        None => Ok(true),
+    }
+}
+
+/// Ends messages whose outcome nobody knows, where they are still claimed under the epoch they were found with.
 ///
 /// # Errors
 /// [`StoreError`]; then none is ended.
-pub async fn settle_unknown(app: &App, messages: Vec<MessageId>) -> Result<(), StoreError> {
+pub async fn settle_unknown(app: &App, claims: Vec<(MessageId, i64)>) -> Result<(), StoreError> {
     let doors = app.clone();
     let after = app
         .store
         .write::<_, StoreError>(async move |tx| {
-            for id in &messages {
-                tx.drop_send_job(id).await?;
-            }
+            let ours = tx.drop_send_jobs(&claims).await?;
+            let claims = claims.iter().zip(ours).filter(|(_, ours)| *ours);
+            let messages: Vec<_> = claims.map(|((id, _), _)| id.clone()).collect();
             let flights = tx.flights(&messages).await?;
             let mut moving: Vec<_> = flights.into_iter().flatten().map(Moving::new).collect();
             let interrupted = failure("30001", "the sending was cut off; the carrier may have it");
@@ -183,7 +211,7 @@ pub async fn apply_belated(app: &App) -> Result<(), StoreError> {
 
 /// How long to wait before the next try, where there is to be one.
 fn retry_wait(app: &App, outcome: &Outcome) -> Option<Duration> {
-    let SendOutcome::NotTaken(_) = outcome.outcome else { return None };
+    let Some(SendOutcome::NotTaken(_)) = outcome.outcome else { return None };
     let sending = &app.config.sending;
     if app.now().since(outcome.accepted_at) >= sending.give_up_after {
         return None;
@@ -197,7 +225,7 @@ async fn settle(app: &App, tx: &mut Tx, outcomes: &[&Outcome], epoch: i64) -> Re
     for outcome in outcomes {
         // Where the job is another's by now the message is unconfirmed; what we know is still better than that.
         tx.finish_send_job(&outcome.message_id, epoch).await?;
-        if let SendOutcome::Accepted { carrier_message_id } = &outcome.outcome {
+        if let Some(SendOutcome::Accepted { carrier_message_id }) = &outcome.outcome {
             tx.set_carrier_message_id(&outcome.message_id, carrier_message_id).await?;
         }
     }
@@ -206,9 +234,9 @@ async fn settle(app: &App, tx: &mut Tx, outcomes: &[&Outcome], epoch: i64) -> Re
     let mut moving = Vec::with_capacity(flights.len());
     let mut told = Vec::with_capacity(flights.len());
     for (flight, outcome) in flights.into_iter().zip(outcomes) {
-        if let Some(flight) = flight {
+        if let (Some(flight), Some(answer)) = (flight, &outcome.outcome) {
             moving.push(Moving::new(flight));
-            told.push(&outcome.outcome);
+            told.push(answer);
         }
     }
     apply_answers(app, tx, &mut moving, &told).await?;

@@ -38,9 +38,19 @@ pub trait LineWork: Send + Sync + 'static {
     fn work(&self, line: &str, hold: &Hold) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
+/// A lease as its row knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseName {
+    pub resource: String,
+    /// The node.
+    pub owner: String,
+}
+
 /// The right to work on one line.
 pub struct Hold {
     epoch: i64,
+    /// `None` where there is no lease.
+    lease: Option<LeaseName>,
     /// `None` where there is no lease to lose.
     until: Option<Mutex<Instant>>,
     wake: Arc<Notify>,
@@ -52,6 +62,12 @@ impl Hold {
     #[must_use]
     pub fn epoch(&self) -> i64 {
         self.epoch
+    }
+
+    /// The lease, for a transaction that must not be kept when the line has changed hands.
+    #[must_use]
+    pub fn lease(&self) -> Option<&LeaseName> {
+        self.lease.as_ref()
     }
 
     /// Whether the line is still ours. Ask right before touching the network.
@@ -204,13 +220,16 @@ async fn hold_and_work<W: LineWork>(
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     if app.store.engine() == Engine::Sqlite {
-        return work.work(line, &Hold { epoch: app.started_at.as_micros(), until: None, wake, stop }).await;
+        return work
+            .work(line, &Hold { epoch: app.started_at.as_micros(), lease: None, until: None, wake, stop })
+            .await;
     }
     let resource = resource::<W>(line);
     let asked = Instant::now();
     let Some(epoch) = acquire(app, &resource).await? else { return Ok(()) };
     let until = Some(Mutex::new(asked + app.config.leases.duration - MARGIN));
-    let hold = Hold { epoch, until, wake, stop };
+    let lease = Some(LeaseName { resource: resource.clone(), owner: app.node.clone() });
+    let hold = Hold { epoch, lease, until, wake, stop };
     let worked = {
         let working = work.work(line, &hold);
         tokio::pin!(working);

@@ -19,9 +19,9 @@ use offhook_store::{StoreError, Tx};
 use tokio::sync::Semaphore;
 
 use super::lines::{Hold, LineWork};
-use super::persist::until_kept;
+use super::persist::{kept_or_impossible, until_kept};
 use crate::app::App;
-use crate::app::record_outcome::{self, Outcome, Recorded};
+use crate::app::record_outcome::{self, Outcome, Recorded, is_ours};
 use crate::telemetry::names;
 
 /// The most messages of one line that are in memory and not yet finished.
@@ -53,7 +53,7 @@ impl LineWork for SendMessages {
 
     async fn work(&self, line: &str, hold: &Hold) -> Result<(), StoreError> {
         settle_stranded(&self.app, line, hold.epoch()).await?;
-        let mut worker = Line { sender: self, line, hold, queued: HashMap::new(), under_way: 0 };
+        let mut worker = Line { sender: self, line, hold, queued: HashMap::new(), under_way: 0, in_doubt: false };
         worker.run().await
     }
 }
@@ -68,12 +68,15 @@ struct Line<'a> {
     /// An entry for each conversation with a message under way.
     queued: Queues,
     under_way: usize,
+    /// Whether a claim's commit was not answered.
+    in_doubt: bool,
 }
 
 /// A message that went, and what became of it.
 struct Sent {
     job: Waiting,
-    outcome: SendOutcome,
+    /// `None` where it was not handed over after all.
+    outcome: Option<SendOutcome>,
 }
 
 /// Outcomes that are kept, and what they led to.
@@ -94,9 +97,10 @@ impl Line<'_> {
             }
             if recording.is_empty() && !done.is_empty() {
                 let outcomes = std::mem::take(&mut done).into_iter().map(|sent| self.outcome(sent)).collect();
-                recording.push(self.sender.record(outcomes, self.hold.epoch()));
+                recording.push(self.sender.record(outcomes, self.hold));
             }
             if sending.is_empty() && recording.is_empty() {
+                self.clear_doubt().await;
                 if self.is_ending() || !self.wait_for_more().await? {
                     return Ok(());
                 }
@@ -127,10 +131,11 @@ impl Line<'_> {
     /// Takes in what there is room for; the messages that can go at once, claimed.
     async fn claim_more(&mut self) -> Vec<Waiting> {
         let mut ready = Vec::new();
-        while self.under_way <= WINDOW / 2 && !self.is_ending() {
+        while self.under_way <= WINDOW / 2 && !self.is_ending() && !self.in_doubt {
             // An error must not drop what is under way: it is tried again after that, or by the sweep.
             let (heads, behind) = self.claim(WINDOW - self.under_way).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "claiming messages failed");
+                self.in_doubt = matches!(error, StoreError::Unknown(_));
                 Default::default()
             });
             if heads.is_empty() && behind.is_empty() {
@@ -146,6 +151,19 @@ impl Line<'_> {
             ready.extend(heads);
         }
         ready
+    }
+
+    /// A claim whose commit was not answered may have been kept. Nothing is claimed until all that is under way has
+    /// ended; then whatever is still claimed here is in nobody's memory, and waits again.
+    async fn clear_doubt(&mut self) {
+        if std::mem::take(&mut self.in_doubt) {
+            let store = &self.sender.app.store;
+            until_kept("claims in doubt", || {
+                let (line, epoch) = (self.line.to_owned(), self.hold.epoch());
+                store.write(async move |tx: &mut Tx| tx.unclaim_line(&line, epoch).await)
+            })
+            .await;
+        }
     }
 
     /// The messages that can go now that those before them are recorded.
@@ -172,9 +190,12 @@ impl Line<'_> {
         let busy: HashSet<ConversationId> = self.queued.keys().cloned().collect();
         let known: HashSet<MessageId> = self.queued.values().flatten().map(|job| job.message_id.clone()).collect();
         let limit = (room + known.len()) as i64;
-        let store = &self.sender.app.store;
+        let (store, lease) = (&self.sender.app.store, self.hold.lease().cloned());
         store
             .write(async move |tx: &mut Tx| {
+                if !is_ours(tx, lease.as_ref(), epoch).await? {
+                    return Ok(Default::default());
+                }
                 let mut waiting = tx.waiting_sends(&line, now, limit).await?;
                 waiting.retain(|job| !known.contains(&job.message_id));
                 let mut taken = busy.clone();
@@ -191,7 +212,7 @@ impl Line<'_> {
     }
 
     fn outcome(&self, Sent { job, outcome }: Sent) -> Outcome {
-        let next = self.queued.get(&job.conversation_id).and_then(VecDeque::front);
+        let next = self.queued.get(&job.conversation_id).and_then(VecDeque::front).filter(|_| !self.is_ending());
         Outcome {
             next: next.map(|next| next.message_id.clone()),
             message_id: job.message_id,
@@ -215,28 +236,52 @@ impl Line<'_> {
 }
 
 impl SendMessages {
-    /// Records outcomes in one transaction, however long the database is away.
-    async fn record(&self, outcomes: Vec<Outcome>, epoch: i64) -> Settled {
+    /// Records outcomes in one transaction, however long the database is away. One that can't be kept ends
+    /// unconfirmed, so that it does not stop the others.
+    async fn record(&self, outcomes: Vec<Outcome>, hold: &Hold) -> Settled {
         let conversations = outcomes.iter().map(|outcome| outcome.conversation_id.clone()).collect();
-        let recorded = until_kept("outcomes of sends", || record_outcome::record(&self.app, &outcomes, epoch)).await;
+        let (epoch, lease) = (hold.epoch(), hold.lease());
+        let keep = async |some: &[Outcome]| {
+            kept_or_impossible("outcomes of sends", || record_outcome::record(&self.app, some, epoch, lease)).await
+        };
+        if let Ok(recorded) = keep(&outcomes).await {
+            return Settled { conversations, recorded };
+        }
+        let mut recorded = Recorded::default();
+        for outcome in &outcomes {
+            match keep(std::slice::from_ref(outcome)).await {
+                Ok(one) => {
+                    recorded.held.extend(one.held);
+                    recorded.claimed.extend(one.claimed);
+                }
+                Err(error) => {
+                    tracing::error!(%error, message = %outcome.message_id, "an outcome can't be kept; it ends unconfirmed");
+                    let lost = vec![(outcome.message_id.clone(), epoch)];
+                    until_kept("a lost outcome", || record_outcome::settle_unknown(&self.app, lost.clone())).await;
+                }
+            }
+        }
         Settled { conversations, recorded }
     }
 
     async fn submit(&self, job: Waiting, hold: &Hold) -> Sent {
         let outcome = match self.places.acquire().await {
-            // A node that lost the line while it waited has not sent, but the next holder can't know.
             Ok(_place) if hold.is_held() => self.hand_over(&job).await,
-            _ => SendOutcome::Unknown(failure("30001", "the sending was interrupted")),
+            _ => return Sent { job, outcome: None },
         };
         metrics::counter!(
             names::CARRIER_OUTCOMES,
             "carrier" => job.carrier.clone(), "outcome" => outcome_name(&outcome)
         )
         .increment(1);
-        Sent { job, outcome }
+        Sent { job, outcome: Some(outcome) }
     }
 
     async fn hand_over(&self, job: &Waiting) -> SendOutcome {
+        if !job.number_active {
+            // Somebody else may have it by now: their number must not say our customer's words.
+            return SendOutcome::Refused(failure("30004", "the number was released before the message could be sent"));
+        }
         let Some(carrier) = self.app.carriers.named(&job.carrier) else {
             return SendOutcome::NotTaken(failure("30002", "the number's carrier is not configured here"));
         };

@@ -64,11 +64,15 @@ impl TestApp {
 
     /// In sandbox mode with the sandbox carrier, and with the workers that send and bring messages.
     pub async fn with_sandbox() -> Self {
-        let mut app = Setup::default().sandbox().start().await;
+        Setup::default().sandbox().start().await.working()
+    }
+
+    /// With the workers from now on.
+    pub fn working(mut self) -> Self {
         let life = Lifecycle::new(Duration::from_secs(10));
-        serve::start_workers(&app.app, &life);
-        app.life = Some(life);
-        app
+        serve::start_workers(&self.app, &life);
+        self.life = Some(life);
+        self
     }
 
     /// Another tenant, who must see nothing of the first.

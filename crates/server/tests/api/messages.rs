@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use offhook_domain::Id;
-use offhook_domain::MessageId;
+use offhook_carriers::{AvailableNumber, BuyError, Carrier, CarrierError, NumberOrder, NumberSearch, Submission};
+use offhook_domain::message::{Failure, SendOutcome};
+use offhook_domain::{E164, Id, MessageId, PurchaseId};
 use offhook_store::{StoreError, Tx};
 use serde_json::{Value, json};
 
-use crate::app::{TestApp, id};
+use crate::app::{Setup, TestApp, id};
 
 const OURS: &str = "+14155550100";
 const HANDSET: &str = "+14152011234";
@@ -231,4 +232,59 @@ async fn null_and_nothing_are_no_content_and_no_receiver() {
     wish(json!({"body": "Hi", "recipients": null, "number_id": null, "media_urls": null})).await.ok();
     let empty = json!({"from": HANDSET, "to": OURS, "media_urls": []});
     assert_eq!(app.post("/sandbox/messages").json(empty).await.bad_fields(), ["body"]);
+}
+
+/// A carrier that turns one text away once, and takes everything else.
+#[derive(Default)]
+struct TurnsAwayOnce {
+    turned_away: std::sync::atomic::AtomicBool,
+    taken: std::sync::Mutex<Vec<String>>,
+}
+
+#[async_trait::async_trait]
+impl Carrier for TurnsAwayOnce {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
+    async fn search(&self, _: &NumberSearch) -> Result<Vec<AvailableNumber>, CarrierError> {
+        Ok(Vec::new())
+    }
+
+    async fn buy(&self, _: &NumberOrder) -> Result<(), BuyError> {
+        Err(BuyError::Taken)
+    }
+
+    async fn find_order(&self, _: &PurchaseId) -> Result<Option<E164>, CarrierError> {
+        Ok(None)
+    }
+
+    async fn release(&self, _: &E164) -> Result<(), CarrierError> {
+        Ok(())
+    }
+
+    async fn send(&self, submission: &Submission) -> SendOutcome {
+        if submission.body == "first" && !self.turned_away.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            return SendOutcome::NotTaken(Failure { code: "1".to_owned(), reason: "busy".to_owned() });
+        }
+        self.taken.lock().unwrap().push(submission.body.clone());
+        // Always the same id: a carrier may do so, and it must stop nothing.
+        SendOutcome::Accepted { carrier_message_id: "one".to_owned() }
+    }
+}
+
+#[tokio::test]
+async fn nothing_overtakes_a_text_that_is_tried_again() {
+    let carrier = std::sync::Arc::new(TurnsAwayOnce::default());
+    let app = Setup::default().carrier(carrier.clone()).setting("OFFHOOK__SENDING__RETRY_SECONDS", "[1]").start().await;
+    let agent = id(&app.post("/v1/agents").json(json!({"name": "Desk"})).await.ok());
+    app.number_of(&agent, OURS).await;
+    let mut last = String::new();
+    for body in ["first", "second", "third"] {
+        let text = json!({"agent_id": agent, "to_number": HANDSET, "body": body});
+        last = id(&app.post("/v1/messages").json(text).await.ok());
+    }
+    let app = app.working();
+    settled(&app, &last, &["sent"]).await;
+    assert_eq!(*carrier.taken.lock().unwrap(), ["first", "second", "third"]);
 }
