@@ -9,7 +9,7 @@ use offhook_domain::purchase::{Purchase, PurchaseState};
 use offhook_domain::{Id, NumberId};
 use offhook_store::{StoreError, Tx};
 
-use super::App;
+use super::{App, Sealer};
 use crate::http::numbers::NumberView;
 
 /// The end of a purchase.
@@ -25,7 +25,7 @@ pub enum Ended {
 /// # Errors
 /// [`StoreError`]; then the purchase is still open.
 pub async fn keep_purchase(app: &App, purchase: &Purchase) -> Result<Ended, StoreError> {
-    let (purchase, now) = (purchase.clone(), app.now());
+    let (purchase, now, sealer) = (purchase.clone(), app.now(), app.sealer.clone());
     let period = Duration::from_secs(u64::from(app.config.numbers.period_days) * 24 * 3600);
     let ended = app
         .store
@@ -34,7 +34,7 @@ pub async fn keep_purchase(app: &App, purchase: &Purchase) -> Result<Ended, Stor
             if !tx.of(&purchase.account_id).store_purchase(&purchase.id, &number.id).await? {
                 return ended_before(tx, &purchase, number, now).await;
             }
-            store(tx, &purchase, number, now).await
+            store(tx, &purchase, number, &sealer, now).await
         })
         .await?;
     if matches!(ended, Ended::Undone) {
@@ -47,6 +47,7 @@ async fn store(
     tx: &mut Tx,
     purchase: &Purchase,
     mut number: Number,
+    sealer: &Sealer,
     now: offhook_domain::Timestamp,
 ) -> Result<Ended, StoreError> {
     let mut scope = tx.of(&purchase.account_id);
@@ -60,7 +61,7 @@ async fn store(
     scope.post(&purchase.posting(EntryKind::NumberBought, now)).await?;
     if let Some(key) = &purchase.once_key {
         let body = serde_json::to_string(&NumberView::of(&number)).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-        scope.finish_once(key, 200, Some(&body)).await?;
+        scope.finish_once(key, 200, Some(&sealer.seal(&body))).await?;
     }
     Ok(Ended::Stored(Box::new(number)))
 }
