@@ -22,7 +22,7 @@ pub async fn apply(State(app): State<App>, request: Request, next: Next) -> Resp
     let method = request.method().clone();
     // The route's pattern, never the path: ids must not become labels.
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |p| p.as_str().to_owned());
-    let answering = AssertUnwindSafe(answer(request, next)).catch_unwind();
+    let answering = AssertUnwindSafe(answer(request, next, app.config.server.body_limit_bytes)).catch_unwind();
     let response = match tokio::time::timeout(app.config.server.request_timeout, answering).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => ApiError::internal(&"a handler panicked").into_response(),
@@ -46,9 +46,9 @@ fn method_label(method: &Method) -> &'static str {
 
 /// Reads the body whole before anyone answers: a connection whose request is left half read can't be used again,
 /// and a client that does finds it closed.
-async fn answer(request: Request, next: Next) -> Response {
+async fn answer(request: Request, next: Next, limit: usize) -> Response {
     let (parts, body) = request.into_parts();
-    match collect(body).await {
+    match collect(body, limit).await {
         Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
         Err(error) => error.into_response(),
     }

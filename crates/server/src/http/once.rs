@@ -254,7 +254,7 @@ pub async fn remember(State(app): State<App>, request: Request, next: Next) -> R
 
 async fn keep_refusal(app: &App, request: Request, next: Next, key: String) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let bytes = collect(body).await?;
+    let bytes = collect(body, usize::MAX).await?;
     let mut hash = Sha256::new();
     hash.update(format!("{} {}\n", parts.method, parts.uri));
     hash.update(&bytes);
