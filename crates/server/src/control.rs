@@ -6,15 +6,23 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::app::api_keys::{self, KeyCommand, KeyReport};
 use crate::lifecycle::Lifecycle;
 
 const LONGEST_LINE: u64 = 64 * 1024;
+/// How long a client may take to say its command, and to take the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+const MOST_AT_ONCE: usize = 16;
 
 /// Where the socket of an installation is.
 #[must_use]
@@ -27,14 +35,18 @@ pub fn start(app: &App, life: &Lifecycle) {
     let path = socket_path(&app.config.storage.data_dir);
     match listen(&path) {
         Ok(listener) => {
-            let (app, stop) = (app.clone(), life.stop_token());
+            let (app, stop, tasks) = (app.clone(), life.stop_token(), life.clone());
             life.spawn_worker("control", async move {
-                while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-                    if let Ok((stream, _)) = accepted
-                        && let Err(error) = answer(&app, stream).await
-                    {
-                        tracing::warn!(%error, "a control command could not be answered");
-                    }
+                let places = Arc::new(Semaphore::new(MOST_AT_ONCE));
+                while let Some((place, accepted)) = stop.run_until_cancelled(accept(&listener, &places)).await {
+                    let Ok(stream) = accepted else { continue };
+                    let (app, stop) = (app.clone(), stop.clone());
+                    tasks.spawn_task("control", async move {
+                        if let Err(error) = answer(&app, stream, &stop).await {
+                            tracing::warn!(%error, "a control command could not be answered");
+                        }
+                        drop(place);
+                    });
                 }
                 drop(std::fs::remove_file(&path));
                 Ok::<(), String>(())
@@ -52,10 +64,25 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn answer(app: &App, mut stream: UnixStream) -> io::Result<()> {
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &UnixListener,
+    places: &Arc<Semaphore>,
+) -> (Option<OwnedSemaphorePermit>, io::Result<UnixStream>) {
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    (place, listener.accept().await.map(|(stream, _)| stream))
+}
+
+/// A client that says nothing, or takes nothing, holds up neither the others nor the drain. A command that was read
+/// is always done and answered.
+async fn answer(app: &App, mut stream: UnixStream, stop: &CancellationToken) -> io::Result<()> {
     let (reading, mut writing) = stream.split();
     let mut line = String::new();
-    BufReader::new(reading.take(LONGEST_LINE)).read_line(&mut line).await?;
+    let mut reader = BufReader::new(reading.take(LONGEST_LINE));
+    match stop.run_until_cancelled(timeout(PATIENCE, reader.read_line(&mut line))).await {
+        Some(read) => read??,
+        None => return Ok(()),
+    };
     let report = match serde_json::from_str::<KeyCommand>(&line) {
         Ok(command) => {
             let report = api_keys::run(&app.store, &*app.clock, command).await;
@@ -67,7 +94,7 @@ async fn answer(app: &App, mut stream: UnixStream) -> io::Result<()> {
     };
     let mut text = serde_json::to_string(&report).map_err(io::Error::other)?;
     text.push('\n');
-    writing.write_all(text.as_bytes()).await
+    timeout(PATIENCE, writing.write_all(text.as_bytes())).await?
 }
 
 /// Sends a command to the running server.

@@ -64,11 +64,13 @@ pub fn generate_secret(sandbox: bool) -> String {
     format!("{prefix}{}", hex(&rand::random::<[u8; 32]>()))
 }
 
-/// What is kept of a secret beside its hash.
+/// What is kept of a secret beside its hash. The hint shows a quarter of it at most: a configured key may be short.
 #[must_use]
 pub fn stored_key(secret: &str, name: &str, at: offhook_domain::Timestamp) -> StoredKey {
-    let tail: String = secret.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect();
-    let head: String = secret.chars().take(8).collect();
+    let length = secret.chars().count();
+    let shown = (length / 4).min(12);
+    let tail: String = secret.chars().skip(length - shown / 3).collect();
+    let head: String = secret.chars().take(shown - shown / 3).collect();
     StoredKey {
         id: ApiKeyId::generate(at),
         hint: format!("{head}…{tail}"),
@@ -136,5 +138,21 @@ fn listed(key: StoredKey) -> ListedKey {
         name: key.name,
         created_at: key.created_at.to_string(),
         revoked_at: key.revoked_at.map(|at| at.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offhook_domain::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_hint_shows_a_quarter_of_a_key_at_most() {
+        let hint = |secret: &str| stored_key(secret, "key", Timestamp::from_micros(0)).hint;
+        assert_eq!(hint(&format!("sk_test_{}abcd", "0".repeat(60))), "sk_test_…abcd");
+        assert_eq!(hint("abcdefgh"), "ab…");
+        assert_eq!(hint("sk_test_known_to_the"), "sk_t…e");
+        assert_eq!(hint("abc"), "…");
     }
 }

@@ -38,6 +38,8 @@ pub struct Started {
     pub account: AccountId,
     /// The key's secret, where this start made it or was given it. Of a key made before only the hash is kept.
     pub api_key: Option<String>,
+    /// Whether this start made the key: then nobody has it yet, and it is shown now or never.
+    pub key_made: bool,
     /// The agent that the first start made, while it is there.
     pub agent: Option<AgentId>,
     /// That agent's first number.
@@ -64,6 +66,7 @@ pub async fn run(app: &App) -> Result<Started, StoreError> {
         number = first_number(app, &account, agent).await?;
     }
     let bought = number.is_some();
+    let key_made = api_key.is_some() && app.config.keys.bootstrap_key.is_none();
     let node = app.node.clone();
     app.store
         .write::<_, StoreError>(async move |tx: &mut Tx| {
@@ -77,7 +80,13 @@ pub async fn run(app: &App) -> Result<Started, StoreError> {
             }
         })
         .await?;
-    Ok(Started { account, api_key, agent, phone_number: number.map(|number| number.phone_number.to_string()) })
+    Ok(Started {
+        account,
+        key_made,
+        api_key,
+        agent,
+        phone_number: number.map(|number| number.phone_number.to_string()),
+    })
 }
 
 struct Begun {

@@ -72,6 +72,10 @@ async fn keep_message(app: &App, tx: &mut Tx, inbound: &InboundMessage) -> Resul
         return Ok(None);
     }
     let Some(number) = tx.holder_of(&inbound.to).await? else {
+        if tx.is_being_bought(&inbound.to).await? {
+            // Sold to us and not stored yet: the carrier must bring it again.
+            return Err(StoreError::Unavailable("the number is being bought".to_owned()));
+        }
         tracing::warn!(carrier = inbound.carrier, "a text for a number that nobody holds was dropped");
         return Ok(None);
     };

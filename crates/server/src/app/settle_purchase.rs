@@ -9,7 +9,7 @@ use offhook_domain::purchase::{Purchase, PurchaseState};
 use offhook_domain::{Id, NumberId, Timestamp};
 use offhook_store::{StoreError, Tx};
 
-use super::App;
+use super::{App, Sealer};
 use crate::http::numbers::NumberView;
 
 /// The end of a purchase.
@@ -27,8 +27,8 @@ pub enum Ended {
 /// # Errors
 /// [`StoreError`]; then the purchase is still open.
 pub async fn keep_purchase(app: &App, purchase: &Purchase) -> Result<Ended, StoreError> {
-    let (purchase_id, phone_number) = (purchase.id.clone(), purchase.phone_number.clone());
-    let (purchase, now) = (purchase.clone(), app.now());
+    let purchase_id = purchase.id.clone();
+    let (purchase, now, sealer) = (purchase.clone(), app.now(), app.sealer.clone());
     let period = Duration::from_secs(u64::from(app.config.numbers.period_days) * 24 * 3600);
     let ended = app
         .store
@@ -40,20 +40,26 @@ pub async fn keep_purchase(app: &App, purchase: &Purchase) -> Result<Ended, Stor
             if !tx.of(&purchase.account_id).store_purchase(&purchase.id, &number.id).await? {
                 return ended_before(tx, &purchase, number, now).await;
             }
-            store(tx, &purchase, number, now).await
+            store(tx, &purchase, number, &sealer, now).await
         })
         .await?;
     match ended {
         Ended::Stored(_) => {}
         Ended::Undone => app.wakes.numbers.notify_one(),
         Ended::HeldHere => {
-            tracing::error!(purchase.id = %purchase_id, %phone_number, "the carrier sold a number that is active here already; the purchase is undone");
+            tracing::error!(purchase.id = %purchase_id, "the carrier sold a number that is active here already; the purchase is undone");
         }
     }
     Ok(ended)
 }
 
-async fn store(tx: &mut Tx, purchase: &Purchase, mut number: Number, now: Timestamp) -> Result<Ended, StoreError> {
+async fn store(
+    tx: &mut Tx,
+    purchase: &Purchase,
+    mut number: Number,
+    sealer: &Sealer,
+    now: Timestamp,
+) -> Result<Ended, StoreError> {
     let mut scope = tx.of(&purchase.account_id);
     if let Some(agent) = &number.agent_id
         && scope.agent_to_change(agent).await?.is_none()
@@ -65,7 +71,7 @@ async fn store(tx: &mut Tx, purchase: &Purchase, mut number: Number, now: Timest
     scope.post(&purchase.posting(EntryKind::NumberBought, now)).await?;
     if let Some(key) = &purchase.once_key {
         let body = serde_json::to_string(&NumberView::of(&number)).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-        scope.finish_once(key, 200, Some(&body)).await?;
+        scope.finish_once(key, 200, Some(&sealer.seal(&body))).await?;
     }
     Ok(Ended::Stored(Box::new(number)))
 }

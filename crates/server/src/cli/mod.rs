@@ -101,6 +101,10 @@ async fn run_server(purpose: Purpose) -> Result<ExitCode, Failure> {
     tracing::info!(%bound, "listening");
     if purpose == Purpose::Dev {
         dev::greet(&app.config.public_url(bound), &started);
+    } else if started.key_made
+        && let Some(key) = &started.api_key
+    {
+        print(&format!("API key  {key}  (made by this first start; not shown again)"));
     }
     let stopped = serve::run(app, listener, life).await;
     telemetry.shut_down().await;

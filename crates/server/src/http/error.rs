@@ -34,6 +34,12 @@ pub struct FieldError {
     pub rule: &'static str,
 }
 
+const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
+
+/// Marks the answer to a change of which it is not known whether it was committed.
+#[derive(Debug, Clone, Copy)]
+pub struct OutcomeUnknown;
+
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, kind: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, kind, message: message.into().into(), details: Vec::new(), retry_after: None, cause: None }
@@ -147,6 +153,9 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.code == OUTCOME_UNKNOWN {
+            response.extensions_mut().insert(OutcomeUnknown);
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -160,7 +169,7 @@ impl From<StoreError> for ApiError {
             // Never 5xx: clients repeat those by themselves, and it may have been done.
             StoreError::Unknown(_) => {
                 tracing::error!(%error, "outcome unknown");
-                Self::conflict("OUTCOME_UNKNOWN", "the outcome of this request is unknown; look before repeating it")
+                Self::conflict(OUTCOME_UNKNOWN, "the outcome of this request is unknown; look before repeating it")
             }
             error => Self::internal(&error),
         }

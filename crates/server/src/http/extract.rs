@@ -15,9 +15,6 @@ use serde_json::{Map, Value};
 use super::error::ApiError;
 use super::fields::{Fields, Input};
 
-/// The most a request body may have.
-pub const BODY_LIMIT: usize = 1024 * 1024;
-
 /// The JSON body, read field by field. An empty body is an empty object.
 pub struct Body<T>(pub T);
 
@@ -26,7 +23,8 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let bytes = collect(body).await?;
+        // `limits` has read it whole, up to its limit.
+        let bytes = collect(body, usize::MAX).await?;
         if bytes.is_empty() {
             return Fields::of_json(Map::new(), T::CASING).read().map(Self);
         }
@@ -39,15 +37,15 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Body<T> {
     }
 }
 
-/// Reads a body up to [`BODY_LIMIT`].
+/// Reads a body up to `limit` bytes.
 ///
 /// # Errors
 /// 413 beyond it, 400 when the client went away.
-pub async fn collect(body: axum::body::Body) -> Result<Bytes, ApiError> {
-    match Limited::new(body, BODY_LIMIT).collect().await {
+pub async fn collect(body: axum::body::Body, limit: usize) -> Result<Bytes, ApiError> {
+    match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
-            let message = format!("the body must have at most {BODY_LIMIT} bytes");
+            let message = format!("the body must have at most {limit} bytes");
             Err(ApiError::plain(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message))
         }
         Err(_) => Err(ApiError::refused("the body could not be read")),

@@ -2,7 +2,7 @@
 //!
 //! A change goes through [`Once::write`], which claims the key, runs the change and keeps its answer in one
 //! transaction. A refusal (below 500) is kept by [`remember`] behind the handler; a 5xx never is, for then
-//! nothing happened and the client may try again.
+//! nothing happened and the client may try again. Nor is an unknown outcome: the key tells what it was.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,9 +21,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::auth::Caller;
-use super::error::ApiError;
+use super::error::{ApiError, OutcomeUnknown};
 use super::extract::collect;
-use crate::app::{App, Ring, hex};
+use crate::app::{App, Ring, Sealer, hex};
 
 const HEADER: &str = "idempotency-key";
 const REPLAYED: &str = "idempotency-replayed";
@@ -95,6 +95,8 @@ struct OnceKey {
     fingerprint: String,
     /// Set when the outcome is with the store already.
     settled: AtomicBool,
+    /// A kept answer may hold a webhook's secret.
+    sealer: Sealer,
 }
 
 impl Once {
@@ -167,7 +169,8 @@ impl Once {
     /// [`StoreError`].
     pub async fn finish(&self, tx: &mut Tx, account: &AccountId, reply: &Reply) -> Result<(), StoreError> {
         let Some(key) = &self.key else { return Ok(()) };
-        tx.of(account).finish_once(&key.key, i64::from(reply.status.as_u16()), reply.body.as_deref()).await
+        let body = reply.body.as_deref().map(|body| key.sealer.seal(body));
+        tx.of(account).finish_once(&key.key, i64::from(reply.status.as_u16()), body.as_deref()).await
     }
 
     /// The key's text, for an operation that outlives its request.
@@ -189,7 +192,10 @@ impl OnceKey {
     fn judge(&self, claim: Claim) -> Result<Option<Reply>, ApiError> {
         match claim {
             Claim::Fresh => Ok(None),
-            Claim::Done { status, body } => Ok(Some(stored_reply(status, body))),
+            Claim::Done { status, body } => {
+                let body = body.map(|sealed| self.sealer.open(&sealed)).transpose();
+                body.map(|body| Some(stored_reply(status, body))).map_err(|error| ApiError::internal(&error))
+            }
             Claim::Reused => {
                 self.settled.store(true, Ordering::Relaxed);
                 let message = "this Idempotency-Key was used with another request";
@@ -248,12 +254,13 @@ pub async fn remember(State(app): State<App>, request: Request, next: Next) -> R
 
 async fn keep_refusal(app: &App, request: Request, next: Next, key: String) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let bytes = collect(body).await?;
+    let bytes = collect(body, usize::MAX).await?;
     let mut hash = Sha256::new();
     hash.update(format!("{} {}\n", parts.method, parts.uri));
     hash.update(&bytes);
     let fingerprint = hex(&hash.finalize());
-    let once = Once { key: Some(Arc::new(OnceKey { key, fingerprint, settled: AtomicBool::new(false) })) };
+    let (settled, sealer) = (AtomicBool::new(false), app.sealer.clone());
+    let once = Once { key: Some(Arc::new(OnceKey { key, fingerprint, settled, sealer })) };
     let caller = parts.extensions.get::<Caller>().cloned();
     let mut request = Request::from_parts(parts, Body::from(bytes));
     request.extensions_mut().insert(once.clone());
@@ -264,7 +271,34 @@ async fn keep_refusal(app: &App, request: Request, next: Next, key: String) -> R
     if key.settled.load(Ordering::Relaxed) || !worth_keeping {
         return Ok(response);
     }
+    if response.extensions().get::<OutcomeUnknown>().is_some() {
+        return Ok(find_out(app, &caller, once, response).await);
+    }
     keep(app, &caller, once, response).await
+}
+
+/// Finds out by the key what became of a change whose commit was not answered: it is kept with its answer, or
+/// nothing of it is. Never keeps that it is unknown.
+async fn find_out(app: &App, caller: &Caller, once: Once, unknown: Response) -> Response {
+    let (account, now) = (caller.account.clone(), app.now());
+    let found = app
+        .store
+        .write(async move |tx: &mut Tx| {
+            // Claimed, not looked at: a commit that is still going on is waited for. Then given up again.
+            let found = once.begin(tx, &account, now).await?;
+            if found.is_none()
+                && let Some(key) = once.key()
+            {
+                tx.of(&account).forget_once(key).await?;
+            }
+            Ok::<_, ApiError>(found)
+        })
+        .await;
+    match found {
+        Ok(Some(done)) => replayed(done),
+        Ok(None) => ApiError::internal(&"the commit failed: its key is not there").into_response(),
+        Err(_) => unknown,
+    }
 }
 
 /// Keeps an answer that came without a transaction of its own: a refusal, or a change that changed nothing.
@@ -289,3 +323,6 @@ async fn keep(app: &App, caller: &Caller, once: Once, response: Response) -> Res
         None => Response::from_parts(parts, Body::from(bytes)),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ async fn a_first_start_in_the_sandbox_ends_with_an_agent_that_has_a_number() {
 
     let started = bootstrap::run(&opened.app).await.unwrap();
 
+    assert!(started.key_made);
     let key = started.api_key.unwrap();
     assert!(key.starts_with("sk_test_") && key.len() == 8 + 64, "{key}");
     let client = opened.client(&started.account, &key);
@@ -34,7 +35,7 @@ async fn a_later_start_finds_what_there_is() {
 
     let second = bootstrap::run(&opened.next_process()).await.unwrap();
 
-    assert_eq!(second.api_key, None, "a key is shown once");
+    assert_eq!((second.api_key, second.key_made), (None, false), "a key is shown once");
     assert_eq!((&second.account, &second.agent), (&first.account, &first.agent));
     assert_eq!(second.phone_number, first.phone_number);
     assert_eq!(client.wallet().await, "$5.00");
@@ -54,7 +55,7 @@ async fn a_configured_key_works_at_every_start_until_it_is_revoked() {
     let opened = Setup::default().setting("OFFHOOK_BOOTSTRAP_KEY", KEY).sandbox().open().await;
     for _ in 0..2 {
         let started = bootstrap::run(&opened.next_process()).await.unwrap();
-        assert_eq!(started.api_key.as_deref(), Some(KEY));
+        assert_eq!((started.api_key.as_deref(), started.key_made), (Some(KEY), false));
         assert_eq!(opened.client(&started.account, KEY).get("/v1/numbers").await.ok()["total"], 1);
     }
     let account = bootstrap::run(&opened.next_process()).await.unwrap().account;

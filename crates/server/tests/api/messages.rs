@@ -259,7 +259,7 @@ impl Carrier for TurnsAwayOnce {
         Ok(None)
     }
 
-    async fn release(&self, _: &E164) -> Result<(), CarrierError> {
+    async fn release(&self, _: &E164, _: Option<&PurchaseId>) -> Result<(), CarrierError> {
         Ok(())
     }
 

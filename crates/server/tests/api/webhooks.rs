@@ -182,6 +182,34 @@ async fn a_test_with_a_key_is_sent_once() {
 }
 
 #[tokio::test]
+async fn a_secret_is_nowhere_in_the_clear() {
+    let app = TestApp::start().await;
+    let set = || app.post("/v1/webhooks").json(json!({"url": HOOK})).once("hook");
+    let secret = set().await.ok()["secret"].as_str().unwrap().to_owned();
+    let again = set().await;
+    assert_eq!((again.replayed(), again.ok()["secret"].as_str()), (true, Some(secret.as_str())));
+    for file in std::fs::read_dir(&app.app.config.storage.data_dir).unwrap() {
+        let (path, secret) = (file.unwrap().path(), secret.as_bytes());
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|part| part == secret), "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn a_test_that_was_cut_off_does_not_hold_its_key() {
+    let (app, customer) = (TestApp::start().await, WebhookReceiver::start().await);
+    app.post("/v1/webhooks").json(json!({"url": customer.url()})).await.ok();
+    customer.once(Mode::Hang);
+    tokio::select! {
+        answer = app.post("/v1/webhooks/test").once("k1") => panic!("{answer:?}"),
+        received = customer.wait_for(1) => assert_eq!(received.len(), 1),
+    }
+    let again = app.post("/v1/webhooks/test").once("k1").await;
+    assert_eq!((again.ok()["success"].clone(), again.replayed()), (json!(true), false));
+    assert!(app.post("/v1/webhooks/test").once("k1").await.replayed());
+}
+
+#[tokio::test]
 async fn log_queries_out_of_range_are_refused() {
     let app = TestApp::start().await;
     let bad = app.get("/v1/webhooks/deliveries?limit=0&offset=-1&hours=x").await;

@@ -154,18 +154,12 @@ pub struct Leases {
 /// `[retention]`
 #[derive(Debug)]
 pub struct Retention {
-    /// First outcomes of idempotent requests.
-    pub idempotency: Duration,
     /// The log of webhook deliveries.
     pub webhook_delivery_days: u32,
 }
 
 impl Retention {
     pub(in crate::config) fn read(reader: &mut Reader) -> Self {
-        let hours = reader.integer("retention.idempotency_hours", 1..=720);
-        Self {
-            idempotency: Duration::from_secs(u64::from(hours) * 3600),
-            webhook_delivery_days: reader.integer("retention.webhook_delivery_days", 1..=3660),
-        }
+        Self { webhook_delivery_days: reader.integer("retention.webhook_delivery_days", 1..=3660) }
     }
 }

@@ -5,8 +5,8 @@ use axum::extract::State;
 use offhook_carriers::{Inbound, InboundMessage, SANDBOX};
 use offhook_domain::message::Direction;
 use offhook_domain::{E164, Id, MessageId, NumberId};
-use offhook_store::Tx;
 use offhook_store::sandbox_world::HandsetText;
+use offhook_store::{StoreError, Tx};
 use utoipa::ToSchema;
 
 use super::HandsetMessage;
@@ -87,6 +87,10 @@ pub async fn handle(State(app): State<App>, Body(input): Body<HandsetSends>) -> 
     });
     receive_message::receive(&app, vec![inbound]).await?;
     let sent = text.clone();
-    app.store.write::<_, ApiError>(async move |tx: &mut Tx| Ok(tx.keep_handset_text(&sent).await?)).await?;
+    let kept = app.store.write::<_, StoreError>(async move |tx: &mut Tx| tx.keep_handset_text(&sent).await).await;
+    if let Err(error) = kept {
+        // The platform has the text: an error would have it sent again.
+        tracing::warn!(%error, "the handset has no copy of the text it sent");
+    }
     Ok(Json(text.into()))
 }
