@@ -24,3 +24,7 @@ fmt:
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
+
+# Kills the server so many times on each engine, and accounts for everything.
+faults ROUNDS="50":
+    OFFHOOK_FAULT_ROUNDS={{ ROUNDS }} ./test faults

@@ -165,11 +165,11 @@ impl Books {
 /// Per conversation, what came first came in the order it was texted.
 fn check_order(received: &[Received]) {
     let mut seen: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut known = BTreeSet::new();
     for one in received {
         let (conversation, body) = (field(&one.json["data"]["conversationId"]), field(&one.json["data"]["message"]));
-        let bodies = seen.entry(conversation).or_default();
-        if !bodies.contains(&body) {
-            bodies.push(body);
+        if known.insert(body) {
+            seen.entry(conversation).or_default().push(body);
         }
     }
     for (conversation, bodies) in seen {
