@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use offhook_domain::Id;
 use serde::Deserializer;
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
@@ -42,12 +43,17 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Body<T> {
 /// # Errors
 /// 413 beyond it, 400 when the client went away.
 pub async fn collect(body: axum::body::Body, limit: usize) -> Result<Bytes, ApiError> {
+    let too_large = || {
+        let message = format!("the body must have at most {limit} bytes");
+        Err(ApiError::plain(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message))
+    };
+    // What is announced too large need not be waited for.
+    if body.size_hint().lower() > limit as u64 {
+        return too_large();
+    }
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let message = format!("the body must have at most {limit} bytes");
-            Err(ApiError::plain(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message))
-        }
+        Err(error) if error.is::<LengthLimitError>() => too_large(),
         Err(_) => Err(ApiError::refused("the body could not be read")),
     }
 }

@@ -2,7 +2,7 @@
 //! client.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -22,11 +22,17 @@ pub async fn apply(State(app): State<App>, request: Request, next: Next) -> Resp
     let method = request.method().clone();
     // The route's pattern, never the path: ids must not become labels.
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |p| p.as_str().to_owned());
-    let answering = AssertUnwindSafe(answer(request, next, app.config.server.body_limit_bytes)).catch_unwind();
-    let response = match tokio::time::timeout(app.config.server.request_timeout, answering).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(_)) => ApiError::internal(&"a handler panicked").into_response(),
-        Err(_) => timed_out(&method),
+    let (limit, patience) = (app.config.server.body_limit_bytes, app.config.server.request_timeout);
+    let response = match read_whole(request, limit, patience).await {
+        Ok(request) => {
+            let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+            match tokio::time::timeout(patience, answering).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(_)) => ApiError::internal(&"a handler panicked").into_response(),
+                Err(_) => timed_out(&method),
+            }
+        }
+        Err(error) => error.into_response(),
     };
     let labels = [
         ("route", route),
@@ -45,12 +51,12 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 /// Reads the body whole before anyone answers: a connection whose request is left half read can't be used again,
-/// and a client that does finds it closed.
-async fn answer(request: Request, next: Next, limit: usize) -> Response {
+/// and a client that does finds it closed. Nothing has happened while the body is still on its way.
+async fn read_whole(request: Request, limit: usize, patience: Duration) -> Result<Request, ApiError> {
     let (parts, body) = request.into_parts();
-    match collect(body, limit).await {
-        Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        Err(error) => error.into_response(),
+    match tokio::time::timeout(patience, collect(body, limit)).await {
+        Ok(bytes) => Ok(Request::from_parts(parts, Body::from(bytes?))),
+        Err(_) => Err(ApiError::refused("the body did not arrive in time; nothing was changed")),
     }
 }
 
