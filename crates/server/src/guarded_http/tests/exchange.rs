@@ -151,32 +151,3 @@ async fn raw_server(bytes: &'static [u8], speaks_first: bool) -> String {
     });
     format!("http://{address}/")
 }
-
-/// Not a test of correctness: prints posts per second, client and receiver on the same cores.
-/// `cargo test --release -p offhook-server -- --ignored --nocapture posts_per_second`
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
-#[allow(clippy::print_stdout, reason = "the number is what it is for")]
-async fn posts_per_second() {
-    const POSTS: usize = 40_000;
-    const AT_ONCE: usize = 64;
-    let receiver = WebhookReceiver::start().await;
-    let client = sandbox();
-    let body = Bytes::from(vec![b'x'; 1024]);
-    let started = Instant::now();
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..AT_ONCE {
-        let (client, body, url) = (client.clone(), body.clone(), receiver.url());
-        tasks.spawn(async move {
-            for _ in 0..POSTS / AT_ONCE {
-                let outgoing = Request { body: body.clone(), ..request(&client, &url) };
-                assert_eq!(client.post(outgoing).await.unwrap().status, 200);
-            }
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        done.unwrap();
-    }
-    let rate = f64::from(u32::try_from(POSTS).unwrap()) / started.elapsed().as_secs_f64();
-    println!("{rate:.0} posts/s over {} connections", receiver.connections_opened());
-}
