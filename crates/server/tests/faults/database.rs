@@ -56,13 +56,17 @@ impl Database {
         }
     }
 
-    /// Two minutes go by while the server is down, as far as it can tell: whoever was buying has had his time.
+    /// Two hours go by while the server is down, as far as it can tell: whoever was buying has had his time, and what a
+    /// carrier was asked to take back is asked for again.
     pub async fn let_time_pass(&self) {
-        const AGE: Sql =
-            Sql("UPDATE purchases SET settle_after = settle_after - 120000000, created_at = created_at - 120000000
-            WHERE state IN ('reserved', 'unconfirmed')");
-        let store = self.open().await;
-        store.write(async |tx: &mut Tx| tx.change(AGE, []).await).await.unwrap();
+        const BUYING: Sql = Sql("UPDATE purchases SET settle_after = settle_after - 7200000000,
+            created_at = created_at - 7200000000 WHERE state IN ('reserved', 'unconfirmed')");
+        const GIVING_BACK: Sql = Sql("UPDATE carrier_releases SET due_at = due_at - 7200000000");
+        let age = async |tx: &mut Tx| {
+            tx.run(BUYING, []).await?;
+            tx.run(GIVING_BACK, []).await
+        };
+        self.open().await.write(age).await.unwrap();
     }
 
     fn data_dir(&self) -> PathBuf {
