@@ -179,14 +179,14 @@ pub async fn apply_receipts(app: &App, tx: &mut Tx, receipts: &[Receipt]) -> Res
 }
 
 /// Applies receipts that crossed with their send's own answer. A sweep: the two transactions may have missed
-/// each other.
+/// each other, and on PostgreSQL under load they often do. Whether there were any; there may be more.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn apply_belated(app: &App) -> Result<(), StoreError> {
+pub async fn apply_belated(app: &App) -> Result<bool, StoreError> {
     let belated = app.store.read::<_, StoreError>(async |tx| tx.belated_receipts().await).await?;
     if belated.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let doors = app.clone();
     let after = app
@@ -206,7 +206,7 @@ pub async fn apply_belated(app: &App) -> Result<(), StoreError> {
         })
         .await?;
     after.commit(app);
-    Ok(())
+    Ok(true)
 }
 
 /// How long to wait before the next try, where there is to be one.

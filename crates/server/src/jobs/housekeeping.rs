@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, record_outcome};
 use crate::telemetry::names;
 
-const EVERY: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_secs(1);
+/// The most pages of belated receipts in one round.
+const BELATED_PAGES: usize = 50;
 /// Pruning is done every so many rounds.
-const PRUNE_ROUNDS: u32 = 300;
+const PRUNE_ROUNDS: u32 = 600;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How much of the log is dropped in one transaction, and how many of them in one round.
 const PORTION: i64 = 500;
@@ -38,7 +40,11 @@ pub async fn run(app: App, stop: CancellationToken) -> Result<(), String> {
 }
 
 async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
-    record_outcome::apply_belated(app).await?;
+    for _ in 0..BELATED_PAGES {
+        if !record_outcome::apply_belated(app).await? {
+            break;
+        }
+    }
     show_send_queue(app).await?;
     show_delivery_queue(app).await?;
     forget_deliveries(app).await?;
