@@ -115,6 +115,13 @@ pub struct Failure {
     pub reason: String,
 }
 
+impl Failure {
+    #[must_use]
+    pub fn new(code: &str, reason: &str) -> Self {
+        Self { code: code.to_owned(), reason: reason.to_owned() }
+    }
+}
+
 /// A message as it is kept. `at` is unique among the messages of its number, so that it can page.
 #[derive(Debug, Clone)]
 pub struct Message {

@@ -20,10 +20,3 @@ pub enum StoreError {
     #[error("statement failed: {0}")]
     Statement(String),
 }
-
-impl StoreError {
-    #[must_use]
-    pub const fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
-    }
-}

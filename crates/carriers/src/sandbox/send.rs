@@ -18,16 +18,16 @@ const BUSY_TRIES: u32 = 2;
 pub async fn send(world: &dyn SandboxWorld, now: Timestamp, submission: &Submission) -> SendOutcome {
     let fate = fate(&submission.to);
     match fate {
-        Fate::Refused(code, reason) => return SendOutcome::Refused(failure(code, reason)),
+        Fate::Refused(code, reason) => return SendOutcome::Refused(Failure::new(code, reason)),
         Fate::BusyTwice if submission.attempt < BUSY_TRIES => {
-            return SendOutcome::NotTaken(failure("30022", "the carrier is busy for the moment"));
+            return SendOutcome::NotTaken(Failure::new("30022", "the carrier is busy for the moment"));
         }
         _ => {}
     }
     // A fresh id for every submission: this network, like any, does not notice that it gets a text twice.
     let id = format!("sbx_{}", MessageId::generate(now).as_str().trim_start_matches(MessageId::PREFIX));
     if let Err(error) = take(world, now, &id, submission, fate).await {
-        return SendOutcome::Unknown(failure("30001", &error.to_string()));
+        return SendOutcome::Unknown(Failure::new("30001", &error.to_string()));
     }
     match fate {
         Fate::ReceiptFirst => {
@@ -35,7 +35,7 @@ pub async fn send(world: &dyn SandboxWorld, now: Timestamp, submission: &Submiss
             SendOutcome::Accepted { carrier_message_id: id }
         }
         Fate::AnswerLost | Fate::AnswerLostReceiptLate(_) => {
-            SendOutcome::Unknown(failure("30001", "the carrier's answer was lost"))
+            SendOutcome::Unknown(Failure::new("30001", "the carrier's answer was lost"))
         }
         _ => SendOutcome::Accepted { carrier_message_id: id },
     }
@@ -96,8 +96,10 @@ fn receipt(now: Timestamp, id: &str, submission: &Submission, fate: Fate) -> Opt
     let (after, status, failure) = match fate {
         Fate::Delivered | Fate::ReceiptFirst | Fate::BusyTwice => (Duration::ZERO, ReceiptStatus::Delivered, None),
         Fate::ReceiptLate(wait) | Fate::AnswerLostReceiptLate(wait) => (wait, ReceiptStatus::Delivered, None),
-        Fate::Undelivered(code, reason) => (Duration::ZERO, ReceiptStatus::Undelivered, Some(failure(code, reason))),
-        Fate::Filtered(code, reason) => (Duration::ZERO, ReceiptStatus::Failed, Some(failure(code, reason))),
+        Fate::Undelivered(code, reason) => {
+            (Duration::ZERO, ReceiptStatus::Undelivered, Some(Failure::new(code, reason)))
+        }
+        Fate::Filtered(code, reason) => (Duration::ZERO, ReceiptStatus::Failed, Some(Failure::new(code, reason))),
         Fate::ReceiptNever | Fate::AnswerLost | Fate::Refused(..) => return None,
     };
     let payload = AirPayload::Receipt {
@@ -107,8 +109,4 @@ fn receipt(now: Timestamp, id: &str, submission: &Submission, fate: Fate) -> Opt
         failure,
     };
     Some((now.plus(after), payload))
-}
-
-fn failure(code: &str, reason: &str) -> Failure {
-    Failure { code: code.to_owned(), reason: reason.to_owned() }
 }

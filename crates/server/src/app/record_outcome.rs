@@ -99,7 +99,7 @@ pub async fn record(
             }
             let after = settle(&doors, tx, &settled, epoch).await?;
             let mut next: Vec<_> = settled.iter().filter_map(|outcome| outcome.next.as_ref()).collect();
-            if !is_ours(tx, lease.as_ref(), epoch).await? {
+            if !next.is_empty() && !is_ours(tx, lease.as_ref(), epoch).await? {
                 next.clear();
             }
             let claims = tx.claim_send_jobs(&next, epoch).await?;
@@ -137,7 +137,7 @@ pub async fn settle_unknown(app: &App, claims: Vec<(MessageId, i64)>) -> Result<
             let messages: Vec<_> = claims.map(|((id, _), _)| id.clone()).collect();
             let flights = tx.flights(&messages).await?;
             let mut moving: Vec<_> = flights.into_iter().flatten().map(Moving::new).collect();
-            let interrupted = failure("30001", "the sending was cut off; the carrier may have it");
+            let interrupted = Failure::new("30001", "the sending was cut off; the carrier may have it");
             end_unconfirmed(tx, moving.iter_mut().map(|moving| (moving, &interrupted)).collect()).await?;
             write(&doors, tx, moving).await
         })
@@ -324,10 +324,6 @@ fn kept(receipt: &Receipt) -> KeptReceipt {
         failure: receipt.failure.clone(),
         at: receipt.at,
     }
-}
-
-fn failure(code: &str, reason: &str) -> Failure {
-    Failure { code: code.to_owned(), reason: reason.to_owned() }
 }
 
 /// Who hears of status changes, looked up once for each agent.

@@ -280,13 +280,16 @@ impl SendMessages {
     async fn hand_over(&self, job: &Waiting) -> SendOutcome {
         if !job.number_active {
             // Somebody else may have it by now: their number must not say our customer's words.
-            return SendOutcome::Refused(failure("30004", "the number was released before the message could be sent"));
+            return SendOutcome::Refused(Failure::new(
+                "30004",
+                "the number was released before the message could be sent",
+            ));
         }
         let Some(carrier) = self.app.carriers.named(&job.carrier) else {
-            return SendOutcome::NotTaken(failure("30002", "the number's carrier is not configured here"));
+            return SendOutcome::NotTaken(Failure::new("30002", "the number's carrier is not configured here"));
         };
         let Ok(from) = E164::parse(&job.from) else {
-            return SendOutcome::Refused(failure("21212", "the sending number is not a phone number"));
+            return SendOutcome::Refused(Failure::new("21212", "the sending number is not a phone number"));
         };
         let submission = Submission {
             message_id: job.message_id.clone(),
@@ -300,12 +303,8 @@ impl SendMessages {
         let answer = tokio::time::timeout(self.app.config.sending.submit_timeout, carrier.send(&submission)).await;
         metrics::histogram!(names::CARRIER_CALL_SECONDS, "carrier" => carrier.name(), "operation" => "send")
             .record(asked.elapsed().as_secs_f64());
-        answer.unwrap_or_else(|_| SendOutcome::Unknown(failure("30001", "the carrier did not answer in time")))
+        answer.unwrap_or_else(|_| SendOutcome::Unknown(Failure::new("30001", "the carrier did not answer in time")))
     }
-}
-
-fn failure(code: &str, reason: &str) -> Failure {
-    Failure { code: code.to_owned(), reason: reason.to_owned() }
 }
 
 fn outcome_name(outcome: &SendOutcome) -> &'static str {
