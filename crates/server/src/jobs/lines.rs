@@ -25,6 +25,8 @@ use crate::app::App;
 const SWEEP: Duration = Duration::from_secs(1);
 /// A lease counts as lost this much before it ends, so that clocks and pauses have room.
 const MARGIN: Duration = Duration::from_millis(500);
+/// Before the first repeat of what the database did not take.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// A kind of work in lines.
 pub trait LineWork: Send + Sync + 'static {
@@ -239,9 +241,25 @@ async fn hold_and_work<W: LineWork>(
             () = renew(app, &resource, &hold) => working.await,
         }
     };
-    let owner = app.node.clone();
-    app.store.urgent::<_, StoreError>(async move |tx| tx.release_lease(&resource, &owner, epoch).await).await?;
+    release(app, &resource, &hold).await;
     worked
+}
+
+/// Lets the line go. Otherwise nobody, this node included, could go on with it until the lease is over: a database that
+/// was away for a moment would stop for that long all lines it was away for.
+async fn release(app: &App, resource: &str, hold: &Hold) {
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let (name, owner, epoch) = (resource.to_owned(), app.node.clone(), hold.epoch);
+        let released =
+            app.store.urgent::<_, StoreError>(async move |tx| tx.release_lease(&name, &owner, epoch).await).await;
+        match released {
+            Err(error) if hold.is_held() => tracing::warn!(resource, %error, "a lease could not be let go yet"),
+            _ => return,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(SWEEP);
+    }
 }
 
 async fn acquire(app: &App, resource: &str) -> Result<Option<i64>, StoreError> {
