@@ -165,6 +165,9 @@ struct Stalled {
 struct Connections {
     opened: usize,
     closed: usize,
+    refused: usize,
+    /// Cut at a message, and the receiver still at work on what came before.
+    finishing: usize,
 }
 
 impl TcpProxy {
@@ -251,27 +254,42 @@ impl TcpProxy {
         self.shared.connections.borrow().opened
     }
 
-    /// Connections of which at least one end is open, such as that of a server still at work on what it got last.
+    /// Connections of which at least one end is open.
     #[must_use]
     pub fn connections_open(&self) -> usize {
         let connections = *self.shared.connections.borrow();
         connections.opened - connections.closed
     }
 
-    /// Waits until `n` connections have ended on both sides: by then a server is done with what it got over them.
+    /// Waits until `n` connections have ended on both sides.
     ///
     /// # Panics
     /// When the deadline passes first.
     pub async fn wait_for_closed(&self, n: usize) {
-        let mut connections = self.shared.connections.subscribe();
-        let closed = tokio::time::timeout(DEADLINE, connections.wait_for(|c| c.closed >= n)).await;
-        assert!(closed.is_ok(), "expected {n} closed connections: {:?}", self.shared.connections.borrow());
+        self.wait(&format!("{n} closed connections"), |connections| connections.closed >= n).await;
     }
 
-    /// Connections that have ended on both sides so far.
-    #[must_use]
-    pub fn connections_closed(&self) -> usize {
-        self.shared.connections.borrow().closed
+    /// Waits until `n` more connections than so far have been refused.
+    ///
+    /// # Panics
+    /// When the deadline passes first.
+    pub async fn wait_for_refused(&self, n: usize) {
+        let wanted = self.shared.connections.borrow().refused + n;
+        self.wait(&format!("{n} more refused"), |connections| connections.refused >= wanted).await;
+    }
+
+    /// Waits until the receivers of connections that were cut at a message are done with what they got.
+    ///
+    /// # Panics
+    /// When the deadline passes first.
+    pub async fn wait_until_finished(&self) {
+        self.wait("nothing on its way over a cut connection", |connections| connections.finishing == 0).await;
+    }
+
+    async fn wait(&self, what: &str, mut condition: impl FnMut(&Connections) -> bool) {
+        let mut connections = self.shared.connections.subscribe();
+        let came = tokio::time::timeout(DEADLINE, connections.wait_for(|all| condition(all))).await.is_ok();
+        assert!(came, "expected {what}: {:?}", self.shared.connections.borrow());
     }
 }
 

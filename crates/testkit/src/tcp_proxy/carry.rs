@@ -23,6 +23,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             accepted = listener.accept() => if let Ok((client, _)) = accepted {
                 if *shared.refusing.borrow() {
                     reset(client);
+                    shared.connections.send_modify(|c| c.refused += 1);
                     continue;
                 }
                 shared.connections.send_modify(|c| c.opened += 1);
@@ -90,8 +91,11 @@ async fn connection(mut client: TcpStream, number: usize, shared: Arc<Shared>, m
                 End::Client => (client, server),
                 End::Server => (server, client),
             };
+            // Before the sender can know of the cut.
+            link.shared.connections.send_modify(|c| c.finishing += 1);
             end(sender, how);
             let _ = tokio::time::timeout(LAST_WORDS, finish(receiver)).await;
+            link.shared.connections.send_modify(|c| c.finishing -= 1);
         }
     }
 }

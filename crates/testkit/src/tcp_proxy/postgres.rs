@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::{Cutting, End, Judge, Message, Protocol, Verdict};
 
@@ -114,38 +114,38 @@ pub enum Place {
     After(usize),
 }
 
-/// Whether a cut has happened, and how far its transaction went.
+/// What has been seen so far of the transactions that are meant.
 #[derive(Debug, Clone, Default)]
-pub struct Happened {
+pub struct Seen {
+    messages: Arc<AtomicUsize>,
     cut: Arc<AtomicBool>,
-    at_commit: Arc<AtomicBool>,
 }
 
-impl Happened {
-    /// Whether the transaction came to the place where it was to be cut.
+impl Seen {
+    /// How many messages the longest had, BEGIN and COMMIT included.
     #[must_use]
-    pub fn happened(&self) -> bool {
+    pub fn messages(&self) -> usize {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    /// Whether one came to the place where it was to be cut.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
     }
-
-    /// Whether that place was its COMMIT.
-    #[must_use]
-    pub fn at_commit(&self) -> bool {
-        self.at_commit.load(Ordering::Relaxed)
-    }
 }
 
-/// Cuts the connection of the first transaction that `is_it` recognises, at one of its messages. Judges clients that
-/// send BEGIN together with the first statement, and prepare that before.
+/// Cuts the connection of the first transaction that `is_it` recognises and that comes so far, at one of its messages.
+/// Judges clients that send BEGIN together with the first statement, and prepare that before.
 pub fn cut_transaction(
     is_it: impl Fn(&FirstStatement<'_>) -> bool + Send + 'static,
     place: Place,
     cutting: Cutting,
-) -> (impl Judge, Happened) {
-    let happened = Happened::default();
+) -> (impl Judge, Seen) {
+    let seen = Seen::default();
     let mut judging =
-        Judging { is_it, place, cutting, begun: HashMap::new(), found: None, over: false, happened: happened.clone() };
-    (move |message: &Message<'_>| judging.judge(message), happened)
+        Judging { is_it, place, cutting, begun: HashMap::new(), count: 0, found: None, seen: seen.clone() };
+    (move |message: &Message<'_>| judging.judge(message), seen)
 }
 
 struct Judging<F> {
@@ -154,52 +154,52 @@ struct Judging<F> {
     cutting: Cutting,
     /// The length of the BEGIN that is on hold, by connection.
     begun: HashMap<usize, usize>,
-    /// The connection of the transaction, and how many of its messages came.
-    found: Option<(usize, usize)>,
-    /// It has come to its end.
-    over: bool,
-    happened: Happened,
+    /// The connection of the transaction under way that is meant, and how many of its messages came.
+    found: Option<usize>,
+    count: usize,
+    seen: Seen,
 }
 
 impl<F: Fn(&FirstStatement<'_>) -> bool> Judging<F> {
     fn judge(&mut self, message: &Message<'_>) -> Verdict {
-        if message.sender == End::Server || self.over || self.happened.happened() {
+        if message.sender == End::Server || self.seen.is_cut() {
             return Verdict::Pass;
         }
         let is_query = |sql: &str| message.bytes[0] == b'Q' && message.text == sql;
-        if let Some((connection, count)) = &mut self.found {
-            if *connection != message.connection {
-                return Verdict::Pass;
+        match self.found {
+            Some(connection) if connection == message.connection => {
+                let over = is_query(COMMIT) || is_query(ROLLBACK);
+                self.found = self.found.filter(|_| !over);
+                self.next(message.bytes.len(), 0)
             }
-            *count += 1;
-            let count = *count;
-            self.over = is_query(COMMIT) || is_query(ROLLBACK);
-            return self.at(count, message.bytes.len(), 0, is_query(COMMIT));
-        }
-        if is_query(BEGIN) {
-            self.begun.insert(message.connection, message.bytes.len());
-            return Verdict::Hold;
-        }
-        let Some(begin) = self.begun.remove(&message.connection) else { return Verdict::Pass };
-        if !(self.is_it)(&FirstStatement { sql: message.text, bind: message.bytes }) {
-            return Verdict::Pass;
-        }
-        self.found = Some((message.connection, 2));
-        match self.place {
-            Place::Before(1) | Place::After(1) => self.at(1, begin, message.bytes.len(), false),
-            _ => self.at(2, message.bytes.len(), 0, false),
+            Some(_) => Verdict::Pass,
+            None if is_query(BEGIN) => {
+                self.begun.insert(message.connection, message.bytes.len());
+                Verdict::Hold
+            }
+            None => match self.begun.remove(&message.connection) {
+                Some(begin) if (self.is_it)(&FirstStatement { sql: message.text, bind: message.bytes }) => {
+                    (self.found, self.count) = (Some(message.connection), 0);
+                    match self.next(begin, message.bytes.len()) {
+                        Verdict::Pass => self.next(message.bytes.len(), 0),
+                        cut => cut,
+                    }
+                }
+                _ => Verdict::Pass,
+            },
         }
     }
 
-    /// The `count`-th message, of this length, with so many bytes behind it that are judged with it.
-    fn at(&mut self, count: usize, length: usize, behind: usize, at_commit: bool) -> Verdict {
+    /// The next message of the transaction, of this length, with so many bytes behind it that are judged with it.
+    fn next(&mut self, length: usize, behind: usize) -> Verdict {
+        self.count += 1;
+        self.seen.messages.fetch_max(self.count, Ordering::Relaxed);
         let kept_back = match self.place {
-            Place::Before(nth) if nth == count => behind + length,
-            Place::After(nth) if nth == count => behind,
+            Place::Before(nth) if nth == self.count => behind + length,
+            Place::After(nth) if nth == self.count => behind,
             _ => return Verdict::Pass,
         };
-        self.happened.cut.store(true, Ordering::Relaxed);
-        self.happened.at_commit.store(at_commit, Ordering::Relaxed);
+        self.seen.cut.store(true, Ordering::Relaxed);
         Verdict::Cut(Cutting { kept_back, ..self.cutting })
     }
 }

@@ -151,7 +151,9 @@ async fn new_connections_can_be_refused_while_old_ones_live() {
     say(&mut old, b"1").await;
     hear(&mut old, 1).await;
     proxy.refuse();
-    assert_eq!(end_of(&mut connect(&proxy).await).await, (Vec::new(), Some(ErrorKind::ConnectionReset)));
+    let refused = async { end_of(&mut connect(&proxy).await).await };
+    let (end, ()) = tokio::join!(refused, proxy.wait_for_refused(1));
+    assert_eq!(end, (Vec::new(), Some(ErrorKind::ConnectionReset)));
     say(&mut old, b"2").await;
     hear(&mut old, 1).await;
     proxy.accept();
@@ -240,7 +242,7 @@ async fn a_connection_is_cut_before_a_message() {
     say(&mut client, THREE).await;
     let end = end_of(&mut client).await;
     assert_eq!(end, (b"\x03one".to_vec(), Some(ErrorKind::ConnectionReset)), "the answer to what came before is here");
-    proxy.wait_for_closed(1).await;
+    proxy.wait_until_finished().await;
     assert_eq!(echo.received(), b"\x03one");
 }
 

@@ -2,7 +2,7 @@
 //! the server's fault tests.
 
 use super::super::{Cut, Cutting, End, Judge, Message, Protocol, Verdict};
-use super::{FirstStatement, Place, PostgresWire, cut_transaction};
+use super::{FirstStatement, Place, PostgresWire, Seen, cut_transaction};
 
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
@@ -58,10 +58,10 @@ fn messages_are_told_apart_from_the_start_on() {
 }
 
 /// Two connections take turns; on the second is the transaction that is meant.
-fn verdicts(place: Place) -> (Vec<Verdict>, bool, bool) {
+fn verdicts(place: Place) -> (Vec<Verdict>, Seen) {
     let cutting = Cutting { how: Cut::Reset, kept_back: 0, answered: true, away: false };
     let is_it = |first: &FirstStatement<'_>| first.sql.starts_with("INSERT") && first.is_given("key");
-    let (mut judge, happened) = cut_transaction(is_it, place, cutting);
+    let (mut judge, seen) = cut_transaction(is_it, place, cutting);
     let mut wires = [PostgresWire::default(), PostgresWire::default()];
     for wire in &mut wires {
         wire.read(End::Client, &untyped(196_608, b"\0"));
@@ -82,7 +82,7 @@ fn verdicts(place: Place) -> (Vec<Verdict>, bool, bool) {
     for (connection, bytes) in said {
         verdicts.push(judge_one(&mut judge, connection, &mut wires[connection - 1], &bytes));
     }
-    (verdicts, happened.happened(), happened.at_commit())
+    (verdicts, seen)
 }
 
 fn judge_one(judge: &mut impl Judge, connection: usize, wire: &mut PostgresWire, bytes: &[u8]) -> Verdict {
@@ -107,7 +107,7 @@ fn a_transaction_is_cut_where_told() {
         (Place::After(4), 6, 0),
     ];
     for (place, at, kept_back) in expected {
-        let (verdicts, happened, at_commit) = verdicts(place);
+        let (verdicts, seen) = verdicts(place);
         assert_eq!(verdicts[..3], hold);
         let cuts: Vec<_> = verdicts
             .iter()
@@ -117,13 +117,15 @@ fn a_transaction_is_cut_where_told() {
             )
             .collect();
         assert_eq!(cuts, [(at, kept_back)], "{place:?}");
-        assert!(happened);
-        assert_eq!(at_commit, matches!(place, Place::Before(4) | Place::After(4)));
+        let (Place::Before(nth) | Place::After(nth)) = place;
+        assert!(seen.is_cut());
+        assert_eq!(seen.messages(), nth);
     }
 }
 
 #[test]
 fn a_place_behind_its_end_is_never_reached() {
-    let (verdicts, happened, _) = verdicts(Place::Before(5));
-    assert!(!happened && !verdicts.iter().any(|verdict| matches!(verdict, Verdict::Cut(_))));
+    let (verdicts, seen) = verdicts(Place::Before(5));
+    assert!(!seen.is_cut() && !verdicts.iter().any(|verdict| matches!(verdict, Verdict::Cut(_))));
+    assert_eq!(seen.messages(), 4, "of the longest that is it");
 }
