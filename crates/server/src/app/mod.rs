@@ -15,6 +15,7 @@ mod sandbox_world;
 mod secrets;
 pub mod send_message;
 pub mod settle_purchase;
+mod together;
 mod wakes;
 
 use std::sync::Arc;

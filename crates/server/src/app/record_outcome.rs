@@ -12,7 +12,7 @@ use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Failure, MessageStatus, ReceiptStatus, SendOutcome};
 use offhook_domain::webhook::{EventType, Webhook};
 use offhook_domain::{AccountId, AgentId, ConversationId, MessageId, Timestamp};
-use offhook_store::message_flow::{Flight, KeptReceipt, StatusMove};
+use offhook_store::outcomes::{EarlyReceipt, Flight, KeptReceipt, StatusMove};
 use offhook_store::{StoreError, Tx};
 
 use super::{App, Ring, announce};
@@ -32,6 +32,16 @@ pub struct Outcome {
     pub outcome: Option<SendOutcome>,
     /// The message behind it in its conversation, whose turn it is when this one is settled.
     pub next: Option<MessageId>,
+}
+
+impl Outcome {
+    /// The carrier's own id, where it took the message.
+    fn carrier_id(&self) -> Option<&str> {
+        match &self.outcome {
+            Some(SendOutcome::Accepted { carrier_message_id }) => Some(carrier_message_id),
+            _ => None,
+        }
+    }
 }
 
 /// What recording outcomes led to.
@@ -160,21 +170,28 @@ pub async fn apply_receipts(app: &App, tx: &mut Tx, receipts: &[Receipt]) -> Res
             moving.of(flight).receive(&kept(receipt));
         }
     }
+    // A carrier that hands our id back settles a send whose own answer was lost.
+    let ours: Vec<_> = unknown.iter().filter_map(|receipt| receipt.message_id.clone()).collect();
+    let named: HashMap<_, _> =
+        ours.iter().zip(tx.flights(&ours).await?).filter_map(|(id, flight)| Some((id, flight?))).collect();
+    let (mut settling, mut early) = (Vec::new(), Vec::new());
     for receipt in unknown {
-        // A carrier that hands our id back settles a send whose own answer was lost.
-        let named = match &receipt.message_id {
-            Some(id) => tx.flights(std::slice::from_ref(id)).await?.pop().flatten(),
-            None => None,
-        };
+        let flight = receipt.message_id.as_ref().and_then(|id| named.get(id));
         // Its own answer may come in between the two look-ups.
-        match named.filter(|flight| flight.status != MessageStatus::Queued) {
+        match flight.filter(|flight| flight.status != MessageStatus::Queued) {
             Some(flight) => {
-                tx.set_carrier_message_id(&flight.id, &receipt.carrier_message_id).await?;
-                moving.of(flight).receive(&kept(receipt));
+                settling.push((&flight.id, receipt.carrier_message_id.as_str()));
+                moving.of(flight.clone()).receive(&kept(receipt));
             }
-            None => tx.keep_receipt(receipt.carrier, receipt.message_id.as_ref(), &kept(receipt)).await?,
+            None => early.push(EarlyReceipt {
+                carrier: receipt.carrier,
+                message: receipt.message_id.as_ref(),
+                receipt: kept(receipt),
+            }),
         }
     }
+    tx.set_carrier_message_ids(&settling).await?;
+    tx.keep_receipts(&early).await?;
     write(app, tx, moving.all).await
 }
 
@@ -193,16 +210,19 @@ pub async fn apply_belated(app: &App) -> Result<bool, StoreError> {
         .store
         .write::<_, StoreError>(async move |tx| {
             let (messages, ids): (Vec<_>, Vec<_>) = belated.iter().cloned().unzip();
-            let mut moving = Vec::new();
-            for (flight, id) in tx.flights(&messages).await?.into_iter().zip(&ids) {
-                let Some(flight) = flight else { continue };
-                tx.set_carrier_message_id(&flight.id, id).await?;
-                let kept = tx.take_early_receipts(&[(flight.carrier.as_str(), id.as_str())]).await?;
-                let mut one = Moving::new(flight);
-                kept.iter().flatten().for_each(|receipt| one.receive(receipt));
-                moving.push(one);
+            let flights = tx.flights(&messages).await?;
+            let known: Vec<_> =
+                flights.iter().zip(&ids).filter_map(|(flight, id)| Some((flight.as_ref()?, id.as_str()))).collect();
+            let given: Vec<_> = known.iter().map(|(flight, id)| (&flight.id, *id)).collect();
+            tx.set_carrier_message_ids(&given).await?;
+            let asked: Vec<_> = known.iter().map(|(flight, id)| (flight.carrier.as_str(), *id)).collect();
+            let early = tx.take_early_receipts(&asked).await?;
+            let mut group = Group::default();
+            for ((flight, _), kept) in known.into_iter().zip(&early) {
+                let one = group.of(flight.clone());
+                kept.iter().for_each(|receipt| one.receive(receipt));
             }
-            write(&doors, tx, moving).await
+            write(&doors, tx, group.all).await
         })
         .await?;
     after.commit(app);
@@ -222,14 +242,11 @@ fn retry_wait(app: &App, outcome: &Outcome) -> Option<Duration> {
 
 /// Ends jobs with what their carriers said.
 async fn settle(app: &App, tx: &mut Tx, outcomes: &[&Outcome], epoch: i64) -> Result<After, StoreError> {
-    for outcome in outcomes {
-        // Where the job is another's by now the message is unconfirmed; what we know is still better than that.
-        tx.finish_send_job(&outcome.message_id, epoch).await?;
-        if let Some(SendOutcome::Accepted { carrier_message_id }) = &outcome.outcome {
-            tx.set_carrier_message_id(&outcome.message_id, carrier_message_id).await?;
-        }
-    }
     let ids: Vec<_> = outcomes.iter().map(|outcome| outcome.message_id.clone()).collect();
+    // Where a job is another's by now the message is unconfirmed; what we know is still better than that.
+    tx.finish_send_jobs(&ids, epoch).await?;
+    let accepted: Vec<_> = outcomes.iter().filter_map(|outcome| Some((&outcome.message_id, outcome.carrier_id()?))).collect();
+    tx.set_carrier_message_ids(&accepted).await?;
     let flights = tx.flights(&ids).await?;
     let mut moving = Vec::with_capacity(flights.len());
     let mut told = Vec::with_capacity(flights.len());

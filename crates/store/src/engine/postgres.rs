@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, join, join_all, select, try_join_all};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use futures_util::future::{LocalBoxFuture, join, join_all, select};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Config, NoTls, Statement};
 
 use super::value::{Row, Value};
@@ -28,10 +28,12 @@ const QUEUE: usize = 8192;
 const TRIES: u32 = 5;
 /// For the whole of it, sign-on included, per host of the URL.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// What the server ends by itself: the transaction of a node that is paused or gone, and the wait for such a one. What
-/// the URL's own options say comes after these and wins.
+/// What the server ends by itself: the transaction of a node that is paused or gone, and the wait for such a one. And how
+/// it plans: every statement is written for an index (a test EXPLAINs each), so a plan is made once, and never one that
+/// looked good while the table was small. What the URL's own options say comes after these and wins.
 const SESSION_OPTIONS: &str = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=5s \
-    -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3 -c tcp_user_timeout=10s";
+    -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3 -c tcp_user_timeout=10s \
+    -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off";
 /// How long the fate of a commit is asked for whose answer got lost.
 const RESOLVE: Duration = Duration::from_secs(10);
 const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
@@ -49,9 +51,11 @@ pub struct Postgres {
 type Job = Box<dyn FnOnce(Rc<Pool>) -> LocalBoxFuture<'static, ()> + Send>;
 
 impl Postgres {
+    /// Connects when something is first asked.
+    ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the URL is wrong or the server can't be reached.
-    pub async fn open(url: &str, connections: usize) -> Result<Self, StoreError> {
+    /// [`StoreError::Unavailable`] when the URL is wrong.
+    pub fn open(url: &str, connections: usize) -> Result<Self, StoreError> {
         let config = configure(url)?;
         let (jobs, ordinary) = mpsc::channel(QUEUE);
         let (urgent, first) = mpsc::channel(QUEUE);
@@ -60,53 +64,55 @@ impl Postgres {
             .name("postgres".to_owned())
             .spawn(move || run_thread(config, limit, ordinary, first))
             .map_err(|e| StoreError::Unavailable(e.to_string()))?;
-        let store = Self { jobs, urgent };
-        store.read(async |tx: &mut Tx| tx.rows(Sql("SELECT 1::BIGINT"), []).await.map(drop)).await?;
-        Ok(store)
+        Ok(Self { jobs, urgent })
     }
 
-    pub(super) async fn write<T, E>(&self, work: impl Work<T, E>) -> Result<T, E>
+    pub(super) async fn write<T, E>(&self, work: impl Work<T, E>, then: impl FnOnce(Result<T, E>) + Send + 'static)
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        submit(&self.jobs, work, true).await
+        submit(&self.jobs, job(work, true, then)).await;
+    }
+
+    /// As [`Postgres::write`], where there is room for it at once.
+    pub(super) fn write_soon<T, E>(&self, work: impl Work<T, E>, then: impl FnOnce(Result<T, E>) + Send + 'static)
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        drop(self.jobs.try_send(job(work, true, then)));
     }
 
     /// As [`Postgres::write`], but not behind what waits there.
-    pub(super) async fn urgent<T, E>(&self, work: impl Work<T, E>) -> Result<T, E>
+    pub(super) async fn urgent<T, E>(&self, work: impl Work<T, E>, then: impl FnOnce(Result<T, E>) + Send + 'static)
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        submit(&self.urgent, work, true).await
+        submit(&self.urgent, job(work, true, then)).await;
     }
 
-    pub(super) async fn read<T, E>(&self, work: impl Work<T, E>) -> Result<T, E>
+    pub(super) async fn read<T, E>(&self, work: impl Work<T, E>, then: impl FnOnce(Result<T, E>) + Send + 'static)
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        submit(&self.jobs, work, false).await
+        submit(&self.jobs, job(work, false, then)).await;
     }
 }
 
-async fn submit<T, E>(jobs: &mpsc::Sender<Job>, work: impl Work<T, E>, writes: bool) -> Result<T, E>
+/// Where the thread has stopped, what is to be told the result goes unused with the job.
+async fn submit(jobs: &mpsc::Sender<Job>, job: Job) {
+    drop(jobs.send(job).await);
+}
+
+fn job<T, E>(work: impl Work<T, E>, writes: bool, then: impl FnOnce(Result<T, E>) + Send + 'static) -> Job
 where
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
-    let stopped = || E::from(StoreError::Unavailable("the store has stopped".to_owned()));
-    let (reply, answer) = oneshot::channel();
-    let job: Job = Box::new(move |pool| {
-        async move {
-            // The caller may have gone away; what is committed stays committed.
-            drop(reply.send(run_work(&pool, work, writes).await));
-        }
-        .boxed_local()
-    });
-    jobs.send(job).await.map_err(|_| stopped())?;
-    answer.await.unwrap_or_else(|_| Err(stopped()))
+    Box::new(move |pool| async move { then(run_work(&pool, work, writes).await) }.boxed_local())
 }
 
 fn configure(url: &str) -> Result<Config, StoreError> {
@@ -230,7 +236,7 @@ impl Pool {
 
     async fn ask_fate(&self, id: &str) -> Result<String, StoreError> {
         let mut session = Session::new(self.connect().await?, false);
-        let rows = session.query(FATE, vec![Value::Text(id.to_owned())]).await?;
+        let rows = session.query(FATE, vec![Param::One(Value::Text(id.to_owned()))]).await?;
         let status = rows.into_iter().next().map_or(Ok(None), |mut row| row.take::<Option<String>>())?;
         self.give_back(session);
         Ok(status.unwrap_or_default())
@@ -310,7 +316,7 @@ async fn run_work<T, E: From<StoreError>>(pool: &Pool, work: impl Work<T, E>, wr
 /// A connection while one transaction has it.
 pub(super) struct Session {
     connection: Rc<Connection>,
-    put_off: Vec<(Sql, Vec<Value>)>,
+    put_off: Vec<(Sql, Vec<Param>)>,
     begin: Begin,
     /// The first statement that failed: PostgreSQL keeps nothing after it, whatever the work makes of it.
     failed: Option<StoreError>,
@@ -341,7 +347,7 @@ impl Session {
         !self.unknown && (self.lost || matches!(self.failed, Some(StoreError::Clash(_))))
     }
 
-    pub(super) fn put_off(&mut self, sql: Sql, params: Vec<Value>) {
+    pub(super) fn put_off(&mut self, sql: Sql, params: Vec<Param>) {
         self.put_off.push((sql, params));
     }
 
@@ -354,49 +360,48 @@ impl Session {
         self.connection.prepared(sql).await.map(drop).map_err(store_error)
     }
 
-    pub(super) async fn execute(&mut self, sql: Sql, params: Vec<Value>) -> Result<u64, StoreError> {
+    pub(super) async fn execute(&mut self, sql: Sql, params: Vec<Param>) -> Result<u64, StoreError> {
         let statement = self.ready(sql, &params).await?;
         let connection = self.connection.clone();
         self.behind_put_off(async move { connection.client.execute_raw(&statement, &params).await }).await
     }
 
-    /// The server runs them in the order they are sent, which is the order `try_join_all` first polls them in.
-    pub(super) async fn execute_each(&mut self, sql: Sql, each: Vec<Vec<Value>>) -> Result<Vec<u64>, StoreError> {
-        let mut statement = None;
-        for params in &each {
-            statement = Some(self.ready(sql, params).await?);
+    /// Which rows of parameters changed something: those whose number the statement returns.
+    pub(super) async fn execute_all<const N: usize>(
+        &mut self,
+        sql: Sql,
+        each: Vec<[Value; N]>,
+    ) -> Result<Vec<bool>, StoreError> {
+        let mut changed = vec![false; each.len()];
+        for mut row in self.fetch(sql, each).await? {
+            *place(&mut changed, &mut row)? = true;
         }
-        let Some(statement) = statement else { return Ok(Vec::new()) };
-        let connection = self.connection.clone();
-        self.behind_put_off(async move {
-            let (client, statement) = (&connection.client, &statement);
-            try_join_all(each.iter().map(|params| client.execute_raw(statement, params))).await
-        })
-        .await
+        Ok(changed)
     }
 
-    /// In order, as for [`Session::execute_each`].
-    pub(super) async fn query_each(&mut self, sql: Sql, each: Vec<Vec<Value>>) -> Result<Vec<Vec<Row>>, StoreError> {
-        let mut statement = None;
-        for params in &each {
-            statement = Some(self.ready(sql, params).await?);
+    pub(super) async fn query_all<const N: usize>(
+        &mut self,
+        sql: Sql,
+        each: Vec<[Value; N]>,
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        let mut answers: Vec<_> = each.iter().map(|_| Vec::new()).collect();
+        for mut row in self.fetch(sql, each).await? {
+            place(&mut answers, &mut row)?.push(row);
         }
-        let Some(statement) = statement else { return Ok(Vec::new()) };
-        let connection = self.connection.clone();
-        let answers = self
-            .behind_put_off(async move {
-                let (client, statement) = (&connection.client, &statement);
-                try_join_all(each.iter().map(|params| async move {
-                    let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|p| p as _).collect();
-                    client.query(statement, &params).await
-                }))
-                .await
-            })
-            .await?;
-        answers.iter().map(|rows| rows.iter().map(read_row).collect()).collect()
+        Ok(answers)
     }
 
-    pub(super) async fn query(&mut self, sql: Sql, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+    pub(super) fn put_off_all<const N: usize>(&mut self, sql: Sql, each: Vec<[Value; N]>) {
+        if !each.is_empty() {
+            self.put_off.push((sql, columns(each)));
+        }
+    }
+
+    async fn fetch<const N: usize>(&mut self, sql: Sql, each: Vec<[Value; N]>) -> Result<Vec<Row>, StoreError> {
+        if each.is_empty() { Ok(Vec::new()) } else { self.query(sql, columns(each)).await }
+    }
+
+    pub(super) async fn query(&mut self, sql: Sql, params: Vec<Param>) -> Result<Vec<Row>, StoreError> {
         let statement = self.ready(sql, &params).await?;
         let connection = self.connection.clone();
         let rows = self
@@ -409,13 +414,13 @@ impl Session {
     }
 
     /// A statement whose parameters fit. One that does not fit is never sent, so COMMIT must not be either.
-    async fn ready(&mut self, sql: Sql, params: &[Value]) -> Result<Statement, StoreError> {
+    async fn ready(&mut self, sql: Sql, params: &[Param]) -> Result<Statement, StoreError> {
         let prepared = self.connection.prepared(sql).await;
         let lost = prepared.as_ref().is_err_and(is_loss) || self.connection.client.is_closed();
         let ready = prepared.map_err(store_error).and_then(|statement| {
             let fits = statement.params().len() == params.len()
                 && params.iter().zip(statement.params()).all(|(value, ty)| value.fits(ty));
-            let given = || params.iter().map(Value::kind).collect::<Vec<_>>();
+            let given = || params.iter().map(Param::kind).collect::<Vec<_>>();
             let complaint = || format!("parameters {:?} do not fit {:?} of {}", given(), statement.params(), sql.0);
             if fits { Ok(statement) } else { Err(StoreError::Statement(complaint())) }
         });
@@ -513,6 +518,31 @@ impl Session {
     }
 }
 
+/// A parameter of a statement, or of one over many rows: then its values, one for each.
+#[derive(Debug)]
+pub(super) enum Param {
+    One(Value),
+    Each(Vec<Value>),
+}
+
+/// The rows turned into columns.
+fn columns<const N: usize>(each: Vec<[Value; N]>) -> Vec<Param> {
+    let mut columns: [Vec<Value>; N] = std::array::from_fn(|_| Vec::with_capacity(each.len()));
+    for row in each {
+        for (column, value) in columns.iter_mut().zip(row) {
+            column.push(value);
+        }
+    }
+    columns.into_iter().map(Param::Each).collect()
+}
+
+/// Where the row of parameters has its place that a result row names in its first column.
+fn place<'a, T>(places: &'a mut [T], row: &mut Row) -> Result<&'a mut T, StoreError> {
+    let n: i64 = row.take()?;
+    let place = usize::try_from(n - 1).ok().and_then(|n| places.get_mut(n));
+    place.ok_or_else(|| StoreError::Corrupt(format!("a result for row {n} of the parameters, which is not there")))
+}
+
 fn read_row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
     let columns = (0..row.len()).map(|i| read_column(row, i)).collect::<Result<_, _>>()?;
     Ok(Row::new(columns))
@@ -528,6 +558,39 @@ fn read_column(row: &tokio_postgres::Row, i: usize) -> Result<Value, StoreError>
         other => return Err(StoreError::Statement(format!("column {i} has the unexpected type {other}"))),
     };
     value.map_err(store_error)
+}
+
+impl ToSql for Param {
+    fn to_sql(&self, ty: &Type, out: &mut bytes::BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Self::One(value) => value.to_sql(ty, out),
+            Self::Each(values) => values.to_sql(ty, out),
+        }
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        <Value as ToSql>::accepts(ty) || <Vec<Value> as ToSql>::accepts(ty)
+    }
+
+    to_sql_checked!();
+}
+
+impl Param {
+    /// Whether PostgreSQL would take it for a parameter of this type.
+    fn fits(&self, ty: &Type) -> bool {
+        match (self, ty.kind()) {
+            (Self::One(value), _) => value.fits(ty),
+            (Self::Each(values), Kind::Array(item)) => values.iter().all(|value| value.fits(item)),
+            (Self::Each(_), _) => false,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::One(value) => value.kind(),
+            Self::Each(_) => "list",
+        }
+    }
 }
 
 impl ToSql for Value {

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use super::Sql;
-use super::postgres::Session;
+use super::{Sql, SqlMany};
+use super::postgres::{Param, Session};
 use super::sqlite;
 use super::value::{Row, Value};
 use crate::error::StoreError;
@@ -78,7 +78,7 @@ impl Tx {
                 noted(failed, sqlite::execute(connection, sql, &params)).map(drop)
             }
             Connection::Postgres(session) => {
-                session.put_off(sql, params.into());
+                session.put_off(sql, params.map(Param::One).into());
                 Ok(())
             }
         }
@@ -92,43 +92,62 @@ impl Tx {
         self.may_write(sql)?;
         match &mut self.connection {
             Connection::Sqlite { connection, failed } => noted(failed, sqlite::execute(connection, sql, &params)),
-            Connection::Postgres(session) => session.execute(sql, params.into()).await,
+            Connection::Postgres(session) => session.execute(sql, params.map(Param::One).into()).await,
         }
     }
 
-    /// Runs one statement for each set of parameters, in order and in one round trip, and tells how many rows each
-    /// changed.
+    /// Runs one statement for many rows of parameters, in one round trip, and tells for each whether it changed
+    /// anything.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn change_each<const N: usize>(
         &mut self,
-        sql: Sql,
+        sql: SqlMany,
         each: Vec<[Value; N]>,
-    ) -> Result<Vec<u64>, StoreError> {
-        self.may_write(sql)?;
+    ) -> Result<Vec<bool>, StoreError> {
+        self.may_write(sql.one)?;
         match &mut self.connection {
             Connection::Sqlite { connection, failed } => {
-                noted(failed, each.iter().map(|params| sqlite::execute(connection, sql, params)).collect())
+                let change = |params: &[Value; N]| sqlite::execute(connection, sql.one, params).map(|rows| rows > 0);
+                noted(failed, each.iter().map(change).collect())
             }
-            Connection::Postgres(session) => session.execute_each(sql, each.into_iter().map(Vec::from).collect()).await,
+            Connection::Postgres(session) => session.execute_all(sql.all, each).await,
         }
     }
 
-    /// The rows of one query for each set of parameters, in order and in one round trip.
+    /// As [`Tx::change_each`], where nobody needs the result. On PostgreSQL it is put off, as [`Tx::run`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn run_each<const N: usize>(&mut self, sql: SqlMany, each: Vec<[Value; N]>) -> Result<(), StoreError> {
+        self.may_write(sql.one)?;
+        match &mut self.connection {
+            Connection::Sqlite { connection, failed } => {
+                let run = |params: &[Value; N]| sqlite::execute(connection, sql.one, params).map(drop);
+                noted(failed, each.iter().try_for_each(run))
+            }
+            Connection::Postgres(session) => {
+                session.put_off_all(sql.all, each);
+                Ok(())
+            }
+        }
+    }
+
+    /// The rows of one query for each row of parameters, in order and in one round trip.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn rows_each<const N: usize>(
         &mut self,
-        sql: Sql,
+        sql: SqlMany,
         each: Vec<[Value; N]>,
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         match &mut self.connection {
             Connection::Sqlite { connection, failed } => {
-                noted(failed, each.iter().map(|params| sqlite::query(connection, sql, params)).collect())
+                noted(failed, each.iter().map(|params| sqlite::query(connection, sql.one, params)).collect())
             }
-            Connection::Postgres(session) => session.query_each(sql, each.into_iter().map(Vec::from).collect()).await,
+            Connection::Postgres(session) => session.query_all(sql.all, each).await,
         }
     }
 
@@ -161,7 +180,7 @@ impl Tx {
     pub async fn rows<const N: usize>(&mut self, sql: Sql, params: [Value; N]) -> Result<Vec<Row>, StoreError> {
         match &mut self.connection {
             Connection::Sqlite { connection, failed } => noted(failed, sqlite::query(connection, sql, &params)),
-            Connection::Postgres(session) => session.query(sql, params.into()).await,
+            Connection::Postgres(session) => session.query(sql, params.map(Param::One).into()).await,
         }
     }
 
