@@ -39,7 +39,11 @@ pub use scope::{Page, Scope, Window};
 #[must_use]
 pub fn every_statement(engine: Engine) -> Vec<Sql> {
     let for_many = [
+        agents::STATEMENTS_FOR_MANY,
         delivery_work::STATEMENTS_FOR_MANY,
+        ledger::STATEMENTS_FOR_MANY,
+        message_flow::STATEMENTS_FOR_MANY,
+        numbers::STATEMENTS_FOR_MANY,
         outcomes::STATEMENTS_FOR_MANY,
         sandbox_world::STATEMENTS_FOR_MANY,
         send_jobs::STATEMENTS_FOR_MANY,

@@ -1,33 +1,76 @@
 //! Messages on their way in and out, up to the commit that keeps them. What becomes of them is in `outcomes`.
 
+use std::collections::HashMap;
+
 use offhook_domain::conversation::preview;
 use offhook_domain::event::HistoryItem;
 use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
-use offhook_domain::{AgentId, ContactId, ConversationId, Micros, NumberId, Timestamp};
+use offhook_domain::{AccountId, AgentId, ContactId, ConversationId, Micros, NumberId, Timestamp};
 
-use crate::engine::{Row, Tx, params, statements};
+use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
 use crate::scope::Scope;
 
 statements! {
-    TOUCH = "INSERT INTO conversations (id, account_id, number_id, phone_number, participant, agent_id, channel,
-        last_message_at, last_message_preview, message_count, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10)
-        ON CONFLICT (number_id, participant) DO UPDATE SET
-            agent_id = COALESCE(excluded.agent_id, conversations.agent_id),
-            channel = excluded.channel,
-            last_message_preview = excluded.last_message_preview,
-            last_message_at = CASE WHEN excluded.last_message_at > conversations.last_message_at
-                THEN excluded.last_message_at ELSE conversations.last_message_at + 1 END,
-            message_count = conversations.message_count + 1
-        RETURNING id, metadata, send_held_until, last_message_at";
-    INSERT = "INSERT INTO messages (id, account_id, number_id, conversation_id, direction, channel, status, body,
-        media_urls, segments, price, carrier, carrier_message_id, at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     SEEN = "SELECT id FROM messages WHERE carrier_message_id = $1 AND carrier = $2 AND direction = 'inbound'";
     HISTORY = "SELECT id, body, direction, channel, at FROM messages WHERE conversation_id = $1 AND at < $2
         ORDER BY at DESC LIMIT $3";
     CONTACT = "SELECT id, name, email FROM contacts WHERE account_id = $1 AND phone_number = $2";
+}
+
+statements_for_many! {
+    // A fresh conversation is as old as the first of the messages, so `created_at` tells where they begin.
+    TOUCH = {
+        one: "INSERT INTO conversations (id, account_id, number_id, phone_number, participant, agent_id, channel,
+            last_message_at, last_message_preview, message_count, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            ON CONFLICT (number_id, participant) DO UPDATE SET
+                agent_id = COALESCE(excluded.agent_id, conversations.agent_id),
+                channel = excluded.channel,
+                last_message_preview = excluded.last_message_preview,
+                last_message_at = CASE WHEN excluded.created_at > conversations.last_message_at
+                    THEN excluded.last_message_at ELSE conversations.last_message_at + excluded.message_count END,
+                message_count = conversations.message_count + excluded.message_count
+            RETURNING number_id, participant, id, metadata, send_held_until, last_message_at",
+        all: "INSERT INTO conversations (id, account_id, number_id, phone_number, participant, agent_id, channel,
+            last_message_at, last_message_preview, message_count, created_at)
+            SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[],
+                $8::BIGINT[], $9::TEXT[], $10::BIGINT[], $11::BIGINT[])
+            ON CONFLICT (number_id, participant) DO UPDATE SET
+                agent_id = COALESCE(excluded.agent_id, conversations.agent_id),
+                channel = excluded.channel,
+                last_message_preview = excluded.last_message_preview,
+                last_message_at = CASE WHEN excluded.created_at > conversations.last_message_at
+                    THEN excluded.last_message_at ELSE conversations.last_message_at + excluded.message_count END,
+                message_count = conversations.message_count + excluded.message_count
+            RETURNING number_id, participant, id, metadata, send_held_until, last_message_at",
+    };
+    INSERT = {
+        one: "INSERT INTO messages (id, account_id, number_id, conversation_id, direction, channel, status, body,
+            media_urls, segments, price, carrier, carrier_message_id, at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        all: "INSERT INTO messages (id, account_id, number_id, conversation_id, direction, channel, status, body,
+            media_urls, segments, price, carrier, carrier_message_id, at)
+            SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[],
+                $8::TEXT[], $9::TEXT[], $10::BIGINT[], $11::BIGINT[], $12::TEXT[], $13::TEXT[], $14::BIGINT[])",
+    };
+}
+
+/// A conversation that gets messages, and is made where there is none.
+#[derive(Debug, Clone)]
+pub struct Touch<'a> {
+    /// Used when there is none yet.
+    pub fresh_id: &'a ConversationId,
+    pub account_id: &'a AccountId,
+    pub number_id: &'a NumberId,
+    pub phone_number: &'a str,
+    pub participant: &'a str,
+    pub agent_id: Option<&'a AgentId>,
+    pub channel: Channel,
+    /// The last message's.
+    pub body: &'a str,
+    /// When its new messages came, in order; at least one.
+    pub at: &'a [Timestamp],
 }
 
 /// What a touched conversation tells.
@@ -35,24 +78,10 @@ statements! {
 pub struct Touched {
     pub id: ConversationId,
     pub metadata: Option<serde_json::Value>,
-    /// An earlier message waits until then, and this one behind it.
+    /// An earlier message waits until then, and these behind it.
     pub send_held_until: Timestamp,
-    /// The time of the new message: after every other of its conversation, whichever node's clock told theirs.
-    pub at: Timestamp,
-}
-
-/// Which conversation a message belongs to, made where there is none.
-#[derive(Debug, Clone)]
-pub struct Touch<'a> {
-    /// Used when there is none yet.
-    pub fresh_id: &'a ConversationId,
-    pub number_id: &'a NumberId,
-    pub phone_number: &'a str,
-    pub participant: &'a str,
-    pub agent_id: Option<&'a AgentId>,
-    pub channel: Channel,
-    pub body: &'a str,
-    pub at: Timestamp,
+    /// The times of the new messages: after every other of their conversation, whichever node's clock told theirs.
+    pub at: Vec<Timestamp>,
 }
 
 /// The sender's address-book entry.
@@ -64,52 +93,6 @@ pub struct KnownContact {
 }
 
 impl Scope<'_> {
-    /// Adds one message to the count and the preview of its conversation, which is made where there is none.
-    /// On PostgreSQL the conversation stays locked until the commit: that is what keeps its order.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn touch_conversation(&mut self, touch: &Touch<'_>) -> Result<Touched, StoreError> {
-        let Touch { fresh_id, number_id, phone_number, participant, agent_id, channel, body, at } = *touch;
-        let values = params![
-            fresh_id,
-            self.account,
-            number_id,
-            phone_number,
-            participant,
-            agent_id,
-            channel.as_str(),
-            at,
-            preview(body),
-            at
-        ];
-        let mut row = self.tx.one(TOUCH, values).await?;
-        Ok(Touched { id: row.take()?, metadata: row.take()?, send_held_until: row.take()?, at: row.take()? })
-    }
-
-    /// # Errors
-    /// [`StoreError::Clash`] when its number has a message of the same microsecond: take another and try again.
-    pub async fn insert_message(&mut self, message: &Message, price: Micros) -> Result<(), StoreError> {
-        let Message { id, number_id, conversation_id, direction, channel, status, .. } = message;
-        let values = params![
-            id,
-            self.account,
-            number_id,
-            conversation_id,
-            direction.as_str(),
-            channel.as_str(),
-            status.as_str(),
-            &message.body,
-            message.media_urls.as_slice(),
-            message.segments,
-            price,
-            &message.carrier,
-            message.carrier_message_id.as_ref(),
-            message.at
-        ];
-        self.tx.run(INSERT, values).await
-    }
-
     /// The last messages of a conversation before a moment, oldest first.
     ///
     /// # Errors
@@ -137,6 +120,88 @@ impl Scope<'_> {
         let row = self.tx.row(CONTACT, params![self.account, participant]).await?;
         row.map(|mut row| Ok(KnownContact { id: row.take()?, name: row.take()?, email: row.take()? })).transpose()
     }
+}
+
+impl Tx {
+    /// Adds messages to the counts and previews of their conversations, each named once, which are made where there are
+    /// none. On PostgreSQL they stay locked until the commit: that is what keeps their order. Whoever touches several
+    /// takes them in the order of [`Touch::order`], so that no two wait for each other.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn touch_conversations(&mut self, touches: &[Touch<'_>]) -> Result<Vec<Touched>, StoreError> {
+        let each = touches.iter().filter_map(|touch| {
+            let (first, last) = (touch.at.first()?, touch.at.last()?);
+            Some(params![
+                touch.fresh_id,
+                touch.account_id,
+                touch.number_id,
+                touch.phone_number,
+                touch.participant,
+                touch.agent_id,
+                touch.channel.as_str(),
+                *last,
+                preview(touch.body),
+                touch.at.len() as i64,
+                *first
+            ])
+        });
+        let mut touched = HashMap::new();
+        for mut row in self.rows_of_all(TOUCH, each.collect()).await? {
+            let key: (String, String) = (row.take()?, row.take()?);
+            touched.insert(key, (row.take()?, row.take()?, row.take()?, row.take()?));
+        }
+        let found = touches.iter().map(|touch| {
+            let key = (touch.number_id.to_string(), touch.participant.to_owned());
+            let (id, metadata, send_held_until, last) =
+                touched.remove(&key).ok_or_else(|| StoreError::Corrupt("a conversation was not touched".to_owned()))?;
+            Ok(Touched { id, metadata, send_held_until, at: times(touch.at, last) })
+        });
+        found.collect()
+    }
+
+    /// # Errors
+    /// [`StoreError::Clash`] when a number has a message of the same microsecond: take another and try again.
+    pub async fn insert_messages(&mut self, messages: &[(&Message, Micros)]) -> Result<(), StoreError> {
+        let each = messages.iter().map(|(message, price)| {
+            let Message { id, account_id, number_id, conversation_id, direction, channel, status, .. } = message;
+            params![
+                id,
+                account_id,
+                number_id,
+                conversation_id,
+                direction.as_str(),
+                channel.as_str(),
+                status.as_str(),
+                &message.body,
+                message.media_urls.as_slice(),
+                message.segments,
+                *price,
+                &message.carrier,
+                message.carrier_message_id.as_ref(),
+                message.at
+            ]
+        });
+        self.run_each(INSERT, each.collect()).await
+    }
+}
+
+impl<'a> Touch<'a> {
+    /// By what conversations are put in order before they are touched.
+    #[must_use]
+    pub fn order(&self) -> (&'a str, &'a str) {
+        (self.phone_number, self.participant)
+    }
+}
+
+/// The times of new messages, where the last of them came to `last`: as they were, or, behind a clock that went ahead,
+/// one microsecond after the other.
+fn times(wanted: &[Timestamp], last: Timestamp) -> Vec<Timestamp> {
+    if wanted.last() == Some(&last) {
+        return wanted.to_vec();
+    }
+    let before = |n: usize| Timestamp::from_micros(last.as_micros() - n as i64);
+    (0..wanted.len()).rev().map(before).collect()
 }
 
 /// What carriers do: they come with their own id, not with an account.

@@ -4,13 +4,13 @@
 //! with the outcome. A job that is still claimed under an epoch that is over was cut off between the two: its
 //! outcome is unknown, and it is never sent again.
 
+use offhook_domain::message::Message;
 use offhook_domain::{ConversationId, MessageId, NumberId, Timestamp};
 
 use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
 
 statements! {
-    INSERT = "INSERT INTO send_jobs (message_id, line, conversation_id, at, due_at) VALUES ($1, $2, $3, $4, $5)";
     // Steps from one line to the next through the index, so that it costs as many look-ups as there are lines.
     LINES = "WITH RECURSIVE lines (line) AS (
             SELECT MIN(line) FROM send_jobs WHERE epoch IS NULL
@@ -47,6 +47,11 @@ statements! {
 }
 
 statements_for_many! {
+    INSERT = {
+        one: "INSERT INTO send_jobs (message_id, line, conversation_id, at, due_at) VALUES ($1, $2, $3, $4, $5)",
+        all: "INSERT INTO send_jobs (message_id, line, conversation_id, at, due_at)
+            SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::BIGINT[])",
+    };
     // Also where it is this epoch's already: the commit of the same claim may have gone unanswered.
     CLAIM = {
         one: "UPDATE send_jobs SET epoch = $1 WHERE message_id = $2 AND (epoch IS NULL OR epoch = $1)",
@@ -60,6 +65,13 @@ statements_for_many! {
             USING unnest($1::TEXT[], $2::BIGINT[]) WITH ORDINALITY AS e (message_id, epoch, n)
             WHERE j.message_id = e.message_id AND j.epoch = e.epoch RETURNING e.n",
     };
+}
+
+/// A message to be handed to its carrier, not before `due_at`.
+#[derive(Debug, Clone)]
+pub struct SendJob<'a> {
+    pub message: &'a Message,
+    pub due_at: Timestamp,
 }
 
 /// A message that waits, with all that a carrier needs of it.
@@ -82,15 +94,11 @@ pub struct Waiting {
 impl Tx {
     /// # Errors
     /// [`StoreError`].
-    pub async fn insert_send_job(
-        &mut self,
-        message: &MessageId,
-        line: &str,
-        conversation: &ConversationId,
-        at: Timestamp,
-        due_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.run(INSERT, params![message, line, conversation, at, due_at]).await
+    pub async fn insert_send_jobs(&mut self, jobs: &[SendJob<'_>]) -> Result<(), StoreError> {
+        let each = jobs.iter().map(|SendJob { message, due_at }| {
+            params![&message.id, &message.number_id, &message.conversation_id, message.at, *due_at]
+        });
+        self.run_each(INSERT, each.collect()).await
     }
 
     /// Lines with a message due, or with one that was claimed and not finished.

@@ -245,7 +245,8 @@ async fn settle(app: &App, tx: &mut Tx, outcomes: &[&Outcome], epoch: i64) -> Re
     let ids: Vec<_> = outcomes.iter().map(|outcome| outcome.message_id.clone()).collect();
     // Where a job is another's by now the message is unconfirmed; what we know is still better than that.
     tx.finish_send_jobs(&ids, epoch).await?;
-    let accepted: Vec<_> = outcomes.iter().filter_map(|outcome| Some((&outcome.message_id, outcome.carrier_id()?))).collect();
+    let accepted: Vec<_> =
+        outcomes.iter().filter_map(|outcome| Some((&outcome.message_id, outcome.carrier_id()?))).collect();
     tx.set_carrier_message_ids(&accepted).await?;
     let flights = tx.flights(&ids).await?;
     let mut moving = Vec::with_capacity(flights.len());

@@ -39,7 +39,7 @@ impl StoredWorld {
 }
 
 /// Has a batch of loads kept, and rings for what is in the air then.
-fn carry(store: &Store, air: &Arc<Notify>, batch: Batch<Load, Result<(), WorldError>>) {
+fn carry(store: &Store, air: &Arc<Notify>, mut batch: Batch<Load, Result<(), WorldError>>) {
     let (loads, air) = (batch.items.clone(), air.clone());
     let write = async move |tx: &mut offhook_store::Tx| -> Result<(), StoreError> {
         let texts: Vec<HandsetText> = loads.iter().filter_map(|load| load.text.clone()).collect();
@@ -48,8 +48,8 @@ fn carry(store: &Store, air: &Arc<Notify>, batch: Batch<Load, Result<(), WorldEr
         tx.put_in_air(&things).await
     };
     store.write_soon(write, move |written| {
-        let count = batch.items.len();
-        batch.answer(std::iter::repeat_n(written.map_err(failed), count));
+        let written = written.map_err(failed);
+        (0..batch.items.len()).for_each(|n| batch.answer(n, written.clone()));
         air.notify_one();
     });
 }

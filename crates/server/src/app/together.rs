@@ -28,7 +28,7 @@ pub struct Gone;
 /// Items that are written together. When it is dropped, answered or not, the next ones go.
 pub struct Batch<I, O> {
     pub items: Arc<Vec<I>>,
-    answers: Vec<oneshot::Sender<O>>,
+    answers: Vec<Option<oneshot::Sender<O>>>,
     together: Arc<Together<I, O>>,
 }
 
@@ -59,6 +59,7 @@ impl<I, O> Together<I, O> {
     /// Begins with the next batch, where there is one.
     fn go_on(self: &Arc<Self>) {
         if let Some((items, answers)) = self.state().next(self.most) {
+            let answers = answers.into_iter().map(Some).collect();
             (self.write)(Batch { items: Arc::new(items), answers, together: self.clone() });
         }
     }
@@ -78,9 +79,9 @@ impl<I, O> State<I, O> {
 }
 
 impl<I, O> Batch<I, O> {
-    /// Tells every caller his own answer, in the order of the items.
-    pub fn answer(mut self, answers: impl IntoIterator<Item = O>) {
-        for (caller, answer) in self.answers.drain(..).zip(answers) {
+    /// Tells the caller of the n-th item his answer.
+    pub fn answer(&mut self, n: usize, answer: O) {
+        if let Some(caller) = self.answers.get_mut(n).and_then(Option::take) {
             // He may have gone away.
             drop(caller.send(answer));
         }

@@ -397,7 +397,11 @@ impl Session {
         }
     }
 
-    async fn fetch<const N: usize>(&mut self, sql: Sql, each: Vec<[Value; N]>) -> Result<Vec<Row>, StoreError> {
+    pub(super) async fn fetch<const N: usize>(
+        &mut self,
+        sql: Sql,
+        each: Vec<[Value; N]>,
+    ) -> Result<Vec<Row>, StoreError> {
         if each.is_empty() { Ok(Vec::new()) } else { self.query(sql, columns(each)).await }
     }
 

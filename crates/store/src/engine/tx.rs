@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::{Sql, SqlMany};
 use super::postgres::{Param, Session};
 use super::sqlite;
 use super::value::{Row, Value};
+use super::{Sql, SqlMany};
 use crate::error::StoreError;
 use crate::sums::Sums;
 
@@ -148,6 +148,25 @@ impl Tx {
                 noted(failed, each.iter().map(|params| sqlite::query(connection, sql.one, params)).collect())
             }
             Connection::Postgres(session) => session.query_all(sql.all, each).await,
+        }
+    }
+
+    /// As [`Tx::rows_each`], for a statement that can't tell which row of parameters a result belongs to: whoever asks
+    /// tells by what is in it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn rows_of_all<const N: usize>(
+        &mut self,
+        sql: SqlMany,
+        each: Vec<[Value; N]>,
+    ) -> Result<Vec<Row>, StoreError> {
+        match &mut self.connection {
+            Connection::Sqlite { connection, failed } => {
+                let rows = each.iter().map(|params| sqlite::query(connection, sql.one, params)).collect();
+                noted(failed, rows).map(|rows: Vec<Vec<Row>>| rows.into_iter().flatten().collect())
+            }
+            Connection::Postgres(session) => session.fetch(sql.all, each).await,
         }
     }
 
