@@ -48,12 +48,12 @@ pub fn every_statement(engine: Engine) -> Vec<Sql> {
         sandbox_world::STATEMENTS_FOR_MANY,
         send_jobs::STATEMENTS_FOR_MANY,
     ];
-    let text = |many: &SqlMany| match engine {
-        Engine::Sqlite => many.one,
-        Engine::Postgres => many.all,
+    let texts = |many: SqlMany| match engine {
+        Engine::Sqlite => vec![many.one],
+        Engine::Postgres => vec![many.one, many.all],
     };
     let mut all = for_one();
-    all.extend(for_many.concat().iter().map(text));
+    all.extend(for_many.concat().into_iter().flat_map(texts));
     all
 }
 

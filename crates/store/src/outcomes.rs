@@ -90,6 +90,16 @@ statements_for_many! {
             FROM unnest($1::TEXT[]) WITH ORDINALITY AS e (message_id, n)
             JOIN early_receipts r ON r.message_id = e.message_id ORDER BY e.n, r.at",
     };
+    CROSSED = {
+        one: "SELECT m.id, r.carrier_message_id FROM early_receipts r CROSS JOIN messages m
+            WHERE r.carrier = $1 AND r.carrier_message_id = $2
+            AND m.carrier_message_id = r.carrier_message_id AND m.carrier = r.carrier AND m.direction = 'outbound'",
+        all: "SELECT m.id, r.carrier_message_id
+            FROM unnest($1::TEXT[], $2::TEXT[]) AS e (carrier, carrier_message_id)
+            JOIN early_receipts r ON r.carrier = e.carrier AND r.carrier_message_id = e.carrier_message_id
+            JOIN messages m ON m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier
+                AND m.direction = 'outbound'",
+    };
     DROP_EARLY = {
         one: "DELETE FROM early_receipts WHERE carrier = $1 AND carrier_message_id = $2",
         all: "DELETE FROM early_receipts r USING unnest($1::TEXT[], $2::TEXT[]) AS e (carrier, carrier_message_id)
@@ -255,6 +265,18 @@ impl Tx {
     pub async fn belated_receipts(&mut self) -> Result<Vec<(MessageId, String)>, StoreError> {
         let rows = self.rows(BELATED, []).await?;
         rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?))).collect()
+    }
+
+    /// As [`Tx::belated_receipts`], looked for among these carriers' ids only.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn crossed_receipts(&mut self, ids: &[(String, String)]) -> Result<Vec<(MessageId, String)>, StoreError> {
+        let rows = self.rows_of_all(CROSSED, ids.iter().map(|(carrier, id)| params![carrier, id]).collect()).await?;
+        let mut crossed: Vec<_> =
+            rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?))).collect::<Result<_, StoreError>>()?;
+        crossed.dedup();
+        Ok(crossed)
     }
 
     /// Drops receipts that nobody asked for in time; tells how many.

@@ -51,6 +51,7 @@ pub async fn receive(app: &App, inbound: Vec<Inbound>) -> Result<(), StoreError>
         })
         .await?;
     after.commit(app);
+    record_outcome::apply_crossed(app, after.crossing).await;
     for Kept { channel, webhook } in received {
         metrics::counter!(names::MESSAGES, "direction" => "inbound", "channel" => channel.as_str()).increment(1);
         if let Some(webhook) = webhook {

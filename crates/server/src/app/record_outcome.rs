@@ -13,7 +13,7 @@ use offhook_domain::message::{Failure, MessageStatus, ReceiptStatus, SendOutcome
 use offhook_domain::webhook::{EventType, Webhook};
 use offhook_domain::{AccountId, AgentId, ConversationId, MessageId, Timestamp};
 use offhook_store::outcomes::{EarlyReceipt, Flight, KeptReceipt, StatusMove};
-use offhook_store::{StoreError, Tx};
+use offhook_store::{Engine, StoreError, Tx};
 
 use super::{App, Ring, announce};
 use crate::jobs::lines::LeaseName;
@@ -58,15 +58,17 @@ pub struct Recorded {
 pub struct After {
     rings: Vec<Ring>,
     moved: Vec<MessageStatus>,
+    /// Carriers' ids whose receipt and answer may cross with another transaction: see [`apply_crossed`].
+    pub crossing: Vec<(String, String)>,
 }
 
 impl After {
     /// Wakes and counts.
-    pub fn commit(self, app: &App) {
-        for ring in self.rings {
-            app.wakes.ring(ring);
+    pub fn commit(&self, app: &App) {
+        for ring in &self.rings {
+            app.wakes.ring(ring.clone());
         }
-        for status in self.moved {
+        for status in &self.moved {
             metrics::counter!(names::MESSAGES_SETTLED, "status" => status.as_str()).increment(1);
         }
     }
@@ -118,6 +120,7 @@ pub async fn record(
         })
         .await?;
     after.commit(app);
+    apply_crossed(app, after.crossing).await;
     Ok(recorded)
 }
 
@@ -192,11 +195,32 @@ pub async fn apply_receipts(app: &App, tx: &mut Tx, receipts: &[Receipt]) -> Res
     }
     tx.set_carrier_message_ids(&settling).await?;
     tx.keep_receipts(&early).await?;
-    write(app, tx, moving.all).await
+    let crossing = early.iter().map(|one| (one.carrier.to_owned(), one.receipt.carrier_message_id.clone())).collect();
+    Ok(After { crossing, ..write(app, tx, moving.all).await? })
 }
 
-/// Applies receipts that crossed with their send's own answer. A sweep: the two transactions may have missed
-/// each other, and on PostgreSQL under load they often do. Whether there were any; there may be more.
+/// Applies receipts that crossed with their send's own answer: on PostgreSQL neither transaction sees the other before
+/// both have committed. Each looks for the other right after its own commit, so the later of the two finds it. What
+/// is missed all the same, such as in a crash, is for the sweep.
+pub async fn apply_crossed(app: &App, mut ids: Vec<(String, String)>) {
+    if ids.is_empty() || app.store.engine() == Engine::Sqlite {
+        return;
+    }
+    // In one order, so that the two sides can't wait for each other.
+    ids.sort();
+    let look = async move |tx: &mut Tx| tx.crossed_receipts(&ids).await;
+    let applied = match app.store.read::<_, StoreError>(look).await {
+        Ok(crossed) if crossed.is_empty() => return,
+        Ok(crossed) => apply_kept(app, crossed).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = applied {
+        tracing::warn!(%error, "crossed receipts could not be applied; the sweep will find them");
+    }
+}
+
+/// Applies receipts that are kept although their send's own answer is in: what crossed and was missed. Whether there were
+/// any; there may be more.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -205,6 +229,12 @@ pub async fn apply_belated(app: &App) -> Result<bool, StoreError> {
     if belated.is_empty() {
         return Ok(false);
     }
+    apply_kept(app, belated).await?;
+    Ok(true)
+}
+
+/// Applies the receipts kept under these carriers' ids to their messages.
+async fn apply_kept(app: &App, belated: Vec<(MessageId, String)>) -> Result<(), StoreError> {
     let doors = app.clone();
     let after = app
         .store
@@ -226,7 +256,7 @@ pub async fn apply_belated(app: &App) -> Result<bool, StoreError> {
         })
         .await?;
     after.commit(app);
-    Ok(true)
+    Ok(())
 }
 
 /// How long to wait before the next try, where there is to be one.
@@ -258,7 +288,8 @@ async fn settle(app: &App, tx: &mut Tx, outcomes: &[&Outcome], epoch: i64) -> Re
         }
     }
     apply_answers(app, tx, &mut moving, &told).await?;
-    write(app, tx, moving).await
+    let accepted = outcomes.iter().filter_map(|one| Some((one.carrier.clone(), one.carrier_id()?.to_owned())));
+    Ok(After { crossing: accepted.collect(), ..write(app, tx, moving).await? })
 }
 
 async fn apply_answers(

@@ -25,10 +25,10 @@ use crate::error::StoreError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sql(pub &'static str);
 
-/// One statement for many rows of parameters, in two texts, because what makes many rows cheap differs: SQLite runs
-/// `one` for each row, inside the process; PostgreSQL runs `all` once, with a list of values for each parameter
-/// (`unnest(…) WITH ORDINALITY AS e (…, n)`), and is told by `n` which row is meant: `RETURNING e.n` where it is to tell
-/// which rows it changed, `e.n` as the first column of a query.
+/// One statement for many rows of parameters, in two texts, because what makes many rows cheap differs: SQLite, inside the
+/// process, runs `one` for each row, and so does PostgreSQL for a few. For more it runs `all` once, with a list of values
+/// for each parameter (`unnest(…) WITH ORDINALITY AS e (…, n)`), and tells by `n` which row is meant: `RETURNING e.n`
+/// where it is to tell which rows it changed, `e.n` as the first column of a query.
 ///
 /// `all` does everything at once: no row of parameters sees what another one changed, and no two may name the same row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

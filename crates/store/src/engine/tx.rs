@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::postgres::{Param, Session};
+use super::postgres::Session;
 use super::sqlite;
 use super::value::{Row, Value};
 use super::{Sql, SqlMany};
@@ -78,7 +78,7 @@ impl Tx {
                 noted(failed, sqlite::execute(connection, sql, &params)).map(drop)
             }
             Connection::Postgres(session) => {
-                session.put_off(sql, params.map(Param::One).into());
+                session.put_off(sql, params.into());
                 Ok(())
             }
         }
@@ -92,7 +92,7 @@ impl Tx {
         self.may_write(sql)?;
         match &mut self.connection {
             Connection::Sqlite { connection, failed } => noted(failed, sqlite::execute(connection, sql, &params)),
-            Connection::Postgres(session) => session.execute(sql, params.map(Param::One).into()).await,
+            Connection::Postgres(session) => session.execute(sql, params.into()).await,
         }
     }
 
@@ -112,7 +112,7 @@ impl Tx {
                 let change = |params: &[Value; N]| sqlite::execute(connection, sql.one, params).map(|rows| rows > 0);
                 noted(failed, each.iter().map(change).collect())
             }
-            Connection::Postgres(session) => session.execute_all(sql.all, each).await,
+            Connection::Postgres(session) => session.execute_each(sql, each).await,
         }
     }
 
@@ -128,7 +128,7 @@ impl Tx {
                 noted(failed, each.iter().try_for_each(run))
             }
             Connection::Postgres(session) => {
-                session.put_off_all(sql.all, each);
+                session.put_off_each(sql, each);
                 Ok(())
             }
         }
@@ -147,7 +147,7 @@ impl Tx {
             Connection::Sqlite { connection, failed } => {
                 noted(failed, each.iter().map(|params| sqlite::query(connection, sql.one, params)).collect())
             }
-            Connection::Postgres(session) => session.query_all(sql.all, each).await,
+            Connection::Postgres(session) => session.query_each(sql, each).await,
         }
     }
 
@@ -166,7 +166,7 @@ impl Tx {
                 let rows = each.iter().map(|params| sqlite::query(connection, sql.one, params)).collect();
                 noted(failed, rows).map(|rows: Vec<Vec<Row>>| rows.into_iter().flatten().collect())
             }
-            Connection::Postgres(session) => session.fetch(sql.all, each).await,
+            Connection::Postgres(session) => session.query_all(sql, each).await,
         }
     }
 
@@ -199,7 +199,7 @@ impl Tx {
     pub async fn rows<const N: usize>(&mut self, sql: Sql, params: [Value; N]) -> Result<Vec<Row>, StoreError> {
         match &mut self.connection {
             Connection::Sqlite { connection, failed } => noted(failed, sqlite::query(connection, sql, &params)),
-            Connection::Postgres(session) => session.query(sql, params.map(Param::One).into()).await,
+            Connection::Postgres(session) => session.query(sql, params.into()).await,
         }
     }
 
