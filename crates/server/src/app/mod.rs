@@ -1,5 +1,6 @@
 //! What every door and every worker shares, and the operations that have several doors.
 
+pub mod accepting;
 pub mod announce;
 pub mod api_keys;
 pub mod bootstrap;
@@ -15,6 +16,7 @@ mod sandbox_world;
 mod secrets;
 pub mod send_message;
 pub mod settle_purchase;
+mod together;
 mod wakes;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use offhook_domain::{Clock, Prices, Timestamp};
 use offhook_store::Store;
 
+pub use accepting::Accepting;
 pub use carriers::Carriers;
 pub use sandbox_world::StoredWorld;
 pub use secrets::{Sealer, hash_api_key, hex};
@@ -35,6 +38,8 @@ use crate::http::auth::KeyCache;
 #[derive(Clone)]
 pub struct App {
     parts: Arc<Parts>,
+    /// Where messages to send are accepted.
+    pub accepting: Arc<Accepting>,
 }
 
 /// What an [`App`] is made of.
@@ -55,7 +60,7 @@ pub struct Parts {
 impl App {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts) }
+        Self { parts: Arc::new(parts), accepting: accepting::gathering() }
     }
 
     #[must_use]
