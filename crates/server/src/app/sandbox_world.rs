@@ -84,7 +84,7 @@ impl SandboxWorld for StoredWorld {
     async fn carry(&self, text: Option<&HandsetMessage>, air: &[(Timestamp, AirPayload)]) -> Result<(), WorldError> {
         let text = text.map(|text| in_inbox(text, self.clock.now()));
         let air: Vec<Airborne> = air.iter().map(airborne).collect::<Result<_, _>>()?;
-        let gone = |_| WorldError("it takes nothing more".to_owned());
+        let gone = |_| WorldError::NotDone("it takes nothing more".to_owned());
         self.carrying.join(Load { text, air }).await.map_err(gone)?
     }
 }

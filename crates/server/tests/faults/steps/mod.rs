@@ -159,7 +159,12 @@ impl Stage {
         while !self.send(&format!("before {body}"), key).await.is_ok_and(|answer| answer.is_success()) {
             assert!(Instant::now() < deadline, "the server does not find back\n{}", self.offhook.log());
         }
-        // The sandbox's network keeps its texts in the same database: none may be on its way when that is cut off.
+        self.wait_until_nothing_is_sent().await;
+    }
+
+    /// The sandbox's network keeps its texts in the same database: one that is on its way when that is cut off may end
+    /// as doubtful.
+    async fn wait_until_nothing_is_sent(&self) {
         self.wait_for_count(0, "SELECT COUNT(*) FROM send_jobs WHERE line <> $1", "").await;
     }
 

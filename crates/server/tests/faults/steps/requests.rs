@@ -61,6 +61,7 @@ async fn answer_truly(
         let body = format!("{step:?}");
         stage.warm_up(&body, None).await;
         ask(&stage, &format!("warm {body}")).await.unwrap().ok();
+        stage.wait_until_nothing_is_sent().await;
         let outcome = stage.cut(step, is_it.clone(), ask(&stage, &body)).await;
         check(&outcome, stage.messages(&body).await, &body);
         tally.add(&outcome);
