@@ -23,7 +23,8 @@ use crate::app::App;
 
 /// How often each node looks for lines with due work that nobody told it of.
 const SWEEP: Duration = Duration::from_secs(1);
-/// A lease counts as lost this much before it ends, so that clocks and pauses have room.
+/// A lease counts as lost this much before it ends, so that pauses have room. It is counted from before it was asked for,
+/// by a clock that no one sets; in the store it ends by the database's.
 const MARGIN: Duration = Duration::from_millis(500);
 /// Before the first repeat of what the database did not take.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
@@ -201,7 +202,7 @@ async fn due_here<W: LineWork>(app: &App, work: &W, now: Timestamp) -> Result<Ve
         let owner = app.node.clone();
         let elsewhere: HashSet<String> = app
             .store
-            .read::<_, StoreError>(async move |tx| tx.leases_of_others(&owner, now).await)
+            .read::<_, StoreError>(async move |tx| tx.leases_of_others(&owner).await)
             .await?
             .into_iter()
             .collect();
@@ -263,22 +264,19 @@ async fn release(app: &App, resource: &str, hold: &Hold) {
 }
 
 async fn acquire(app: &App, resource: &str) -> Result<Option<i64>, StoreError> {
-    let (resource, owner, now) = (resource.to_owned(), app.node.clone(), app.now());
-    let until = now.plus(app.config.leases.duration);
-    app.store.urgent(async move |tx| tx.acquire_lease(&resource, &owner, now, until).await).await
+    let (resource, owner, duration) = (resource.to_owned(), app.node.clone(), app.config.leases.duration);
+    app.store.urgent(async move |tx| tx.acquire_lease(&resource, &owner, duration).await).await
 }
 
 async fn renew(app: &App, resource: &str, hold: &Hold) {
     let duration = app.config.leases.duration;
     loop {
         tokio::time::sleep(duration / 3).await;
-        let (asked, now) = (Instant::now(), app.now());
+        let asked = Instant::now();
         let (name, owner, epoch) = (resource.to_owned(), app.node.clone(), hold.epoch);
         let renewed = app
             .store
-            .urgent::<_, StoreError>(async move |tx| {
-                tx.renew_lease(&name, &owner, epoch, now, now.plus(duration)).await
-            })
+            .urgent::<_, StoreError>(async move |tx| tx.renew_lease(&name, &owner, epoch, duration).await)
             .await;
         match renewed {
             Ok(true) => hold.extend(asked + duration - MARGIN),

@@ -84,6 +84,24 @@ async fn a_wait_for_another_transaction_ends() {
     assert_eq!(value(&store, "tally").await.as_deref(), Some("|"));
 }
 
+/// Somebody keeps a row for good: that is told before whoever asked has lost patience.
+#[tokio::test]
+async fn a_lock_that_is_never_let_go_is_not_waited_for_again_and_again() {
+    let database = Database::postgres().await;
+    let store = database.open_migrated().await;
+    store.write(async |tx: &mut Tx| put(tx, "tally", "").await).await.unwrap();
+    let operator = connect(database.url()).await;
+    operator.batch_execute("BEGIN; DELETE FROM settings WHERE name = 'tally'").await.unwrap();
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = runs.clone();
+    let work = async move |tx: &mut Tx| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        tx.change(APPEND, ["|".into_value(), "tally".into_value()]).await
+    };
+    assert!(matches!(store.write(work).await, Err(StoreError::Clash(_))));
+    assert_eq!(runs.load(Ordering::Relaxed), 2);
+}
+
 /// All places are taken, and more wait for one.
 #[tokio::test]
 async fn urgent_work_does_not_wait_behind_all_other_work() {
