@@ -25,6 +25,6 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
-# Kills the server so many times on each engine, and accounts for everything.
-faults ROUNDS="50":
-    OFFHOOK_FAULT_ROUNDS={{ ROUNDS }} ./test faults
+# Kills the server so many times on each engine, and breaks all else a tenth as often; and accounts for everything.
+faults ROUNDS="50" DOWN_SECONDS="15":
+    OFFHOOK_FAULT_ROUNDS={{ ROUNDS }} OFFHOOK_FAULT_DOWN_SECONDS={{ DOWN_SECONDS }} ./test faults
