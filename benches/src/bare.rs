@@ -1,6 +1,7 @@
 //! What a list of numbers costs where nothing stands between axum and rusqlite: the measure for `GET /v1/numbers`.
 
-use std::sync::{Arc, Mutex};
+use std::cell::OnceCell;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::routing::get;
@@ -35,13 +36,19 @@ pub fn make(file: &std::path::Path, numbers: usize) {
 
 pub async fn serve(arguments: &[String]) {
     let [address, file] = arguments else { panic!("an address and a file") };
-    let connection = Connection::open(file).unwrap();
-    let router = Router::new().route("/v1/numbers", get(list)).with_state(Arc::new(Mutex::new(connection)));
+    let router = Router::new().route("/v1/numbers", get(list)).with_state(Arc::from(file.as_str()));
     axum::serve(TcpListener::bind(address).await.unwrap(), router).await.unwrap();
 }
 
-async fn list(State(connection): State<Arc<Mutex<Connection>>>) -> Json<Value> {
-    let connection = connection.lock().unwrap();
+thread_local! {
+    static CONNECTION: OnceCell<Connection> = const { OnceCell::new() };
+}
+
+async fn list(State(file): State<Arc<str>>) -> Json<Value> {
+    CONNECTION.with(|connection| read(connection.get_or_init(|| Connection::open(&*file).unwrap())))
+}
+
+fn read(connection: &Connection) -> Json<Value> {
     let mut statement = connection.prepare_cached(NUMBERS).unwrap();
     let rows = statement.query_map(["acct"], |row| {
         Ok(json!({

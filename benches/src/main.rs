@@ -29,16 +29,23 @@ const USAGE: &str =
     "usage: offhook-benches [sqlite|postgres] [accept] [inbound] [webhooks] [numbers] [life] [filled] [soak]
 Without a scenario: all but filled and soak, which take long. Without an engine: both.";
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|first| first == bare::COMMAND) {
-        return bare::serve(&arguments[1..]).await;
+        // As many threads as a server would have.
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        return runtime.block_on(bare::serve(&arguments[1..]));
     }
     let Some(plan) = scenarios::plan(&arguments) else {
         println!("{USAGE}");
         std::process::exit(2);
     };
+    // One thread for all clients, so that they cost little beside the server.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(measure(plan));
+}
+
+async fn measure(plan: Vec<scenarios::Step>) {
     let mut bench = Bench { table: Table::new(), cluster: None };
     for step in plan {
         println!("== {step}");
