@@ -12,12 +12,15 @@ use crate::client::Client;
 use crate::database::Database;
 
 const KEY: &str = "sk_test_faults_0123456789abcdef0123456789abcdef";
+/// The same for all nodes of a database.
+const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the default would make the test wait for; and prices, so that there is money to count.
 const SETTINGS: &[(&str, &str)] = &[
     ("OFFHOOK__WEBHOOKS__RETRY_SECONDS", "1,1,1,2,2"),
+    ("OFFHOOK__SENDING__RETRY_SECONDS", "1"),
     ("OFFHOOK__LEASES__SECONDS", "3"),
     ("OFFHOOK__PRICES__SANDBOX_FREE", "false"),
     ("OFFHOOK__PRICES__SIGN_UP_CREDIT_MICROS", "1_000_000_000"),
@@ -34,13 +37,20 @@ pub struct Offhook {
 
 impl Offhook {
     pub async fn start(database: &Database) -> Self {
+        Self::start_node(database, "offhook", &[]).await
+    }
+
+    /// One of several nodes, by its name, with settings of its own.
+    pub async fn start_node(database: &Database, name: &str, own: &[(&str, &str)]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
-        let mut settings: Vec<(String, String)> = database.settings();
-        settings.extend(SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        settings.push(("OFFHOOK_LISTEN".to_owned(), listen.clone()));
-        settings.push(("OFFHOOK_BOOTSTRAP_KEY".to_owned(), KEY.to_owned()));
-        let log = database.folder().join("offhook.log");
+        let mut settings: Vec<(String, String)> = database.settings(name);
+        let given =
+            [("OFFHOOK_LISTEN", listen.as_str()), ("OFFHOOK_BOOTSTRAP_KEY", KEY), ("OFFHOOK_SECRET_KEY", SECRET_KEY)];
+        let set = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        // The later of two wins.
+        settings.extend(SETTINGS.iter().chain(&given).chain(own).map(set));
+        let log = database.folder().join(format!("{name}.log"));
         let child = spawn(&settings, &log);
         let mut offhook = Self { child, settings, base_url: format!("http://{listen}"), log };
         offhook.wait_until_ready().await;
@@ -53,10 +63,15 @@ impl Offhook {
 
     /// kill -9.
     pub async fn kill(&mut self) {
+        self.check_runs();
+        self.child.kill().await.unwrap();
+    }
+
+    /// It has not ended by itself.
+    pub fn check_runs(&mut self) {
         if let Ok(Some(status)) = self.child.try_wait() {
             panic!("offhook ended by itself, {status}\n{}", self.log());
         }
-        self.child.kill().await.unwrap();
     }
 
     pub async fn restart(&mut self) {
@@ -64,10 +79,24 @@ impl Offhook {
         self.wait_until_ready().await;
     }
 
+    /// Stops it where it stands: it does nothing any more, and its sockets stay open.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
     /// A stop that was asked for: everything under way is finished, and the exit code is 0.
     pub async fn stop(&mut self) {
-        let pid = self.child.id().expect("it runs").to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("-TERM");
         let status = tokio::time::timeout(STOP_WITHIN, self.child.wait()).await;
         let status = status.unwrap_or_else(|_| panic!("still running after SIGTERM\n{}", self.log())).unwrap();
         assert!(status.success(), "{status}\n{}", self.log());
