@@ -29,11 +29,12 @@ statements! {
         ORDER BY at DESC LIMIT $3";
     CONTACT = "SELECT id, name, email FROM contacts WHERE account_id = $1 AND phone_number = $2";
     FLIGHT = "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.channel, m.status, m.segments, m.price,
-        m.carrier, m.at, c.phone_number, c.participant, c.agent_id
-        FROM messages m JOIN conversations c ON c.id = m.conversation_id WHERE m.id = $1";
+        m.carrier, m.at, c.phone_number, c.participant, a.id
+        FROM messages m JOIN conversations c ON c.id = m.conversation_id LEFT JOIN agents a ON a.id = c.agent_id
+        WHERE m.id = $1";
     FLIGHT_AT_CARRIER = "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.channel, m.status, m.segments,
-        m.price, m.carrier, m.at, c.phone_number, c.participant, c.agent_id
-        FROM messages m JOIN conversations c ON c.id = m.conversation_id
+        m.price, m.carrier, m.at, c.phone_number, c.participant, a.id
+        FROM messages m JOIN conversations c ON c.id = m.conversation_id LEFT JOIN agents a ON a.id = c.agent_id
         WHERE m.carrier_message_id = $1 AND m.carrier = $2 AND m.direction = 'outbound'";
     STATE = "SELECT status, error_code FROM messages WHERE id = $1";
     SET_STATUS = "UPDATE messages SET status = $1, error_code = $2, failure_reason = $3, delivered_at = $4
