@@ -34,7 +34,7 @@ use offhook_store::{Engine, Store, StoreError, Tx};
 use offhook_testkit::clock::ManualClock;
 use tokio::sync::Notify;
 
-pub use client::{Answer, Client, id};
+pub use client::{Answer, Call, Client, id};
 use database::Database;
 pub use fake_carrier::{Deed, FakeCarrier};
 pub use shape::shape;

@@ -18,5 +18,6 @@ mod numbers;
 mod openapi;
 mod purchases;
 mod renewals;
+mod tenancy;
 mod usage;
 mod webhooks;

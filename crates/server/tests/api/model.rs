@@ -22,7 +22,7 @@ mod world;
 
 use std::cell::Cell;
 
-use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
+use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
 use tokio::runtime::Runtime;
 
 use drive::Stage;
@@ -50,12 +50,35 @@ fn any_story_ends_as_the_model_says() {
     for (met, times) in judge::MET.lock().unwrap().iter() {
         println!("{times:6} {met}");
     }
-    told.unwrap_or_else(|error| panic!("{error}"));
+    match told {
+        Ok(()) => {}
+        Err(TestError::Fail(why, Story(steps))) => {
+            let (steps, why) = shortest(steps, why.to_string(), times.get());
+            panic!("{why}\nThe story, as it can be told in `model/found.rs`:{:?}\n", Story(steps));
+        }
+        Err(error) => panic!("{error}"),
+    }
 }
 
 fn setting(name: &str, default: u32) -> u32 {
     std::env::var(name)
         .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is {text}, and no number")))
+}
+
+/// A story that fails without any step that it can do without: shrinking tries to leave each out but once.
+fn shortest(mut steps: Vec<Step>, mut why: String, times: u32) -> (Vec<Step>, String) {
+    let mut place = 0;
+    while place < steps.len() {
+        let left_out = steps.remove(place);
+        match (0..times).try_for_each(|_| tell(&steps)) {
+            Ok(()) => {
+                steps.insert(place, left_out);
+                place += 1;
+            }
+            Err(Mismatch(reason)) => (place, why) = (0, reason),
+        }
+    }
+    (steps, why)
 }
 
 /// Tells a story from the beginning, on a database of its own.
