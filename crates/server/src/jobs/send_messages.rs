@@ -268,7 +268,7 @@ impl SendMessages {
 
     async fn submit(&self, job: Waiting, hold: &Hold) -> Sent {
         let outcome = match self.places.acquire().await {
-            Ok(_place) if hold.is_held() => self.hand_over(&job).await,
+            Ok(_place) if hold.is_held() => self.hand_over(&job, hold.until()).await,
             _ => return Sent { job, outcome: None },
         };
         metrics::counter!(
@@ -279,7 +279,7 @@ impl SendMessages {
         Sent { job, outcome: Some(outcome) }
     }
 
-    async fn hand_over(&self, job: &Waiting) -> SendOutcome {
+    async fn hand_over(&self, job: &Waiting, until: Option<Instant>) -> SendOutcome {
         if !job.number_active {
             // Somebody else may have it by now: their number must not say our customer's words.
             return SendOutcome::Refused(Failure::new(
@@ -300,6 +300,7 @@ impl SendMessages {
             body: job.body.clone(),
             media_urls: job.media_urls.clone(),
             attempt: u32::try_from(job.attempts).unwrap_or(u32::MAX),
+            until,
         };
         let asked = Instant::now();
         let answer = tokio::time::timeout(self.app.config.sending.submit_timeout, carrier.send(&submission)).await;
