@@ -18,15 +18,16 @@ use crate::telemetry::names;
 #[async_trait]
 impl InboundSink for App {
     async fn receive(&self, inbound: Vec<Inbound>) -> Result<(), NotKept> {
-        receive(self, inbound).await.map_err(|error| NotKept(error.to_string()))
+        receive(self, inbound).await.map(drop).map_err(|error| NotKept(error.to_string()))
     }
 }
 
-/// Keeps what carriers brought, all of it in one transaction.
+/// Keeps what carriers brought, all of it in one transaction. Tells how many new texts that was: one for a number that
+/// nobody holds is dropped.
 ///
 /// # Errors
 /// [`StoreError`]: nothing is kept; the carrier must bring it again.
-pub async fn receive(app: &App, inbound: Vec<Inbound>) -> Result<(), StoreError> {
+pub async fn receive(app: &App, inbound: Vec<Inbound>) -> Result<usize, StoreError> {
     let doors = app.clone();
     let mut messages = Vec::new();
     let mut receipts = Vec::new();
@@ -52,13 +53,14 @@ pub async fn receive(app: &App, inbound: Vec<Inbound>) -> Result<(), StoreError>
         .await?;
     after.commit(app);
     record_outcome::apply_crossed(app, after.crossing).await;
+    let texts = received.len();
     for Kept { channel, webhook } in received {
         metrics::counter!(names::MESSAGES, "direction" => "inbound", "channel" => channel.as_str()).increment(1);
         if let Some(webhook) = webhook {
             app.wakes.ring(Ring::Deliver(webhook.to_string()));
         }
     }
-    Ok(())
+    Ok(texts)
 }
 
 /// A text that was kept, and the webhook that is to hear of it.

@@ -27,6 +27,9 @@ use crate::telemetry::names;
 pub struct Outcome {
     pub message_id: MessageId,
     pub conversation_id: ConversationId,
+    /// The two ends, by which conversations are put in order.
+    pub from: String,
+    pub to: String,
     pub carrier: String,
     /// Tries before this one that came to nothing.
     pub attempts: i64,
@@ -89,8 +92,8 @@ pub async fn record(
 ) -> Result<Recorded, StoreError> {
     let lease = lease.cloned();
     let mut outcomes = outcomes.to_vec();
-    // By conversation, so that two transactions lock rows in the same order (PostgreSQL).
-    outcomes.sort_by(|a, b| (&a.conversation_id, &a.message_id).cmp(&(&b.conversation_id, &b.message_id)));
+    // In the order of `Touch::order`, so that two transactions lock conversations in the same (PostgreSQL).
+    outcomes.sort_by(|a, b| (&a.from, &a.to, &a.message_id).cmp(&(&b.from, &b.to, &b.message_id)));
     let doors = app.clone();
     let (recorded, after) = app
         .store

@@ -1,7 +1,9 @@
-//! The API, asked in process through its router, over a SQLite store of the test's own. The modules mirror the API.
+//! The API, asked in process through its router, over a database of the test's own: on SQLite, or with
+//! `OFFHOOK_TEST_ENGINE=postgres` on PostgreSQL. The modules mirror the API.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+mod accepting;
 mod agents;
 mod app;
 mod bootstrap;
@@ -11,10 +13,12 @@ mod conversations;
 mod deliveries;
 mod limits;
 mod messages;
+mod model;
 mod number_history;
 mod numbers;
 mod openapi;
 mod purchases;
 mod renewals;
+mod tenancy;
 mod usage;
 mod webhooks;
