@@ -115,7 +115,7 @@ impl Cast {
         let mut cast = Self::with_customer(client).await;
         for n in 0..4 {
             let number = cast.buy(client, n, Some(&format!("/hook/{n}"))).await;
-            cast.converse_plainly(&number, 3, 250, n % 2);
+            cast.converse_plainly(&number, 2, 300, n % 2);
             cast.converse(&number, "+15005550011", 400, false, n % 2);
         }
         cast

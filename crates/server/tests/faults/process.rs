@@ -89,8 +89,13 @@ impl Offhook {
         self.signal("-CONT");
     }
 
+    /// The process's id.
+    pub fn process(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     fn signal(&self, signal: &str) {
-        let pid = self.child.id().expect("it runs").to_string();
+        let pid = self.process().to_string();
         assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
