@@ -27,6 +27,7 @@ mod plans;
 mod purchases;
 mod renewals;
 mod sandbox_world;
+mod sends;
 mod statements;
 mod transactions;
 mod usage;
