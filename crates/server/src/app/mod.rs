@@ -7,6 +7,7 @@ pub mod buy_number;
 mod carriers;
 mod offers;
 pub mod post_event;
+mod readiness;
 pub mod receive_message;
 pub mod reconcile_purchases;
 pub mod record_outcome;
@@ -23,6 +24,7 @@ use offhook_domain::{Clock, Prices, Timestamp};
 use offhook_store::Store;
 
 pub use carriers::Carriers;
+use readiness::Readiness;
 pub use sandbox_world::StoredWorld;
 pub use secrets::{Sealer, hash_api_key, hex};
 pub use wakes::{Ears, Ring, Wakes};
@@ -35,6 +37,7 @@ use crate::http::auth::KeyCache;
 #[derive(Clone)]
 pub struct App {
     parts: Arc<Parts>,
+    readiness: Arc<Readiness>,
 }
 
 /// What an [`App`] is made of.
@@ -55,7 +58,12 @@ pub struct Parts {
 impl App {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts) }
+        Self { parts: Arc::new(parts), readiness: Arc::default() }
+    }
+
+    /// Whether this node can do its work now.
+    pub async fn is_ready(&self) -> bool {
+        self.readiness.ask(self).await
     }
 
     #[must_use]
