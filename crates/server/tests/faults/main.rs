@@ -13,10 +13,13 @@
 
 mod client;
 mod database;
+mod disk_full;
 mod ledger_of_deeds;
 mod load;
+mod private_disk;
 mod process;
 mod reckoning;
+mod vitals;
 
 use std::time::Duration;
 

@@ -111,6 +111,15 @@ impl Books {
         }
     }
 
+    /// What was answered with a 5xx did not happen.
+    pub fn check_refused(&self, bodies: &[String]) {
+        for body in bodies {
+            assert!(!self.messages.contains_key(body), "{body}: refused, and stored: {:?}", self.messages[body]);
+            let arrived = self.inboxes.values().flatten().any(|one| one == body);
+            assert!(!arrived, "{body}: refused, and sent");
+        }
+    }
+
     /// Every message that came in was told to the customer, signed, and in order but for repeats.
     pub fn check_told(&self, received: &[Received]) {
         let mut told: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
