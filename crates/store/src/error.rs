@@ -10,8 +10,9 @@ pub enum StoreError {
     /// Another transaction was faster (deadlock or a unique key). Worth another try at once.
     #[error("the transaction met another: {0}")]
     Clash(String),
-    /// The connection broke at the commit, and the server could not be asked: everything is kept, or nothing.
-    #[error("the connection broke at the commit; it may have been done: {0}")]
+    /// The connection broke at the commit and the server could not be asked, or the disk took the commit and could not
+    /// sync it: everything is kept, or nothing.
+    #[error("the commit was broken off; it may have been done: {0}")]
     Unknown(String),
     /// A stored value is not what its column says.
     #[error("stored value can't be read: {0}")]

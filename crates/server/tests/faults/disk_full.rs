@@ -1,25 +1,20 @@
 //! A disk that fills up under load, on SQLite: what can't be kept is refused, what was accepted is not lost, and all
 //! goes on when there is room again.
 
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use offhook_testkit::webhook_receiver::WebhookReceiver;
-use rand::RngExt;
-use serde_json::{Value, json};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use crate::client::{Answer, Client};
 use crate::database::Database;
-use crate::ledger_of_deeds::{Deeds, Pair, Text};
-use crate::load::{self, Cast, text};
+use crate::ledger_of_deeds::Deeds;
+use crate::load;
 use crate::private_disk::PrivateDisk;
 use crate::process::{Launch, Offhook};
+use crate::refusals::{Load, Refused};
+use crate::waiting::{answers, wait_until};
 use crate::{reckoning, vitals};
 
 const MEGABYTES: u32 = 48;
-const WITHIN: Duration = Duration::from_secs(60);
 /// How long an idle server on a full disk is watched.
 const WATCHED: Duration = Duration::from_secs(4);
 
@@ -119,114 +114,4 @@ async fn is_calm(offhook: &Offhook) {
     assert!(busy < WATCHED / 2, "{busy:?} of processor time in {WATCHED:?}\n{}", offhook.log());
     let seconds = usize::try_from(WATCHED.as_secs()).unwrap();
     assert!(lines < 25 * seconds, "{lines} lines of log in {WATCHED:?}\n{}", offhook.log());
-}
-
-/// Waits until a path answers with this status.
-async fn answers(client: &Client, path: &str, status: u16) {
-    let deadline = Instant::now() + WITHIN;
-    loop {
-        let answer = client.get(path).await;
-        if answer.as_ref().is_ok_and(|answer| answer.status == status) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{path} does not answer {status}: {answer:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + WITHIN;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not within {WITHIN:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Bodies of texts that were answered with a 5xx: nothing may be known of them.
-#[derive(Clone, Default)]
-struct Refused(Arc<Mutex<Vec<String>>>);
-
-impl Refused {
-    fn count(&self) -> usize {
-        self.0.lock().unwrap().len()
-    }
-
-    fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-/// Numbers that send and handsets that text, and take a refusal.
-struct Load {
-    stop: watch::Sender<bool>,
-    workers: JoinSet<()>,
-}
-
-impl Load {
-    fn start(client: &Client, cast: &Cast, deeds: &Deeds, refused: &Refused) -> Self {
-        let (stop, stopped) = watch::channel(false);
-        let mut workers = JoinSet::new();
-        for pair in &cast.pairs {
-            for is_out in [true, false] {
-                let worker = Worker { client: client.clone(), deeds: deeds.clone(), refused: refused.clone() };
-                workers.spawn(worker.run(pair.clone(), is_out, stopped.clone()));
-            }
-        }
-        Self { stop, workers }
-    }
-
-    async fn stop(mut self) {
-        self.stop.send(true).unwrap();
-        while let Some(ended) = self.workers.join_next().await {
-            ended.unwrap();
-        }
-    }
-}
-
-struct Worker {
-    client: Client,
-    deeds: Deeds,
-    refused: Refused,
-}
-
-impl Worker {
-    async fn run(self, pair: Pair, is_out: bool, stopped: watch::Receiver<bool>) {
-        while !*stopped.borrow() {
-            let kind = if is_out { "out" } else { "in" };
-            // The times of both loads order them; a process has one count of them.
-            let body = format!("{kind} {:09} {} {}", turn(), pair.number, pair.handset);
-            let answer = if is_out { self.send(&pair, &body).await } else { self.text(&pair, &body).await };
-            match answer.status {
-                200 => {
-                    let text = Text { body, answered: Some(text(&answer.json["id"])) };
-                    if is_out { self.deeds.sent(&pair, text) } else { self.deeds.texted(&pair, text) }
-                }
-                status => {
-                    assert_eq!((status, &answer.json["error"]["code"]), (500, &json!("INTERNAL_ERROR")), "{answer:?}");
-                    self.refused.0.lock().unwrap().push(body);
-                }
-            }
-            let pause = rand::rng().random_range(10..60);
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-        }
-    }
-
-    async fn send(&self, pair: &Pair, body: &str) -> Answer {
-        let message = json!({"from_number": pair.number, "to_number": pair.handset, "body": body});
-        self.post("/v1/messages", &message).await
-    }
-
-    async fn text(&self, pair: &Pair, body: &str) -> Answer {
-        let message = json!({"from": pair.handset, "to": pair.number, "body": body, "media_urls": []});
-        self.post("/sandbox/messages", &message).await
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.client.post(path, body).await.expect("the server stays up and answers")
-    }
-}
-
-fn turn() -> u64 {
-    static TURNS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    TURNS.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }

@@ -11,6 +11,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests watch what they start")]
 #![allow(clippy::print_stdout, reason = "the seed, for who wants to repeat a run")]
 
+mod bad_disk;
 mod client;
 mod database;
 mod disk_full;
@@ -19,7 +20,9 @@ mod load;
 mod private_disk;
 mod process;
 mod reckoning;
+mod refusals;
 mod vitals;
+mod waiting;
 
 use std::time::Duration;
 

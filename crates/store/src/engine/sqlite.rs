@@ -143,7 +143,7 @@ fn write_loop(connection: Rc<Connection>, mut jobs: mpsc::Receiver<Box<dyn Job>>
         let mut next = Some(first);
         let outcome = run_group(&connection, &mut group, || next.take().or_else(|| jobs.try_recv().ok()));
         for job in group.drain(..) {
-            job.finish(outcome.as_ref().copied().map_err(String::as_str));
+            job.finish(outcome.as_ref().copied());
         }
     }
 }
@@ -153,7 +153,7 @@ fn run_group(
     connection: &Rc<Connection>,
     group: &mut Vec<Box<dyn Job>>,
     mut next: impl FnMut() -> Option<Box<dyn Job>>,
-) -> Result<(), String> {
+) -> Result<(), StoreError> {
     if !connection.is_autocommit() {
         // The group before could neither be committed nor rolled back.
         drop(batch(connection, "ROLLBACK"));
@@ -169,9 +169,20 @@ fn run_group(
     begun?;
     if connection.is_autocommit() {
         // A full disk or an I/O error rolls the whole transaction back, the jobs before it included.
-        return Err("the database rolled the transaction back (disk full or I/O error)".to_owned());
+        let text = "the database rolled the transaction back (disk full or I/O error)";
+        return Err(StoreError::Unavailable(text.to_owned()));
     }
-    batch(connection, "COMMIT").inspect_err(|_| drop(batch(connection, "ROLLBACK")))
+    commit(connection).inspect_err(|_| drop(batch(connection, "ROLLBACK")))
+}
+
+/// What was written whole and could not be synced is not kept while this process lives, for the next commit takes its
+/// place. After a crash before that it may be found, and kept.
+fn commit(connection: &Connection) -> Result<(), StoreError> {
+    let ended = connection.prepare_cached("COMMIT").and_then(|mut statement| statement.raw_execute().map(drop));
+    ended.map_err(|error| match error.sqlite_error().map(|e| e.extended_code) {
+        Some(rusqlite::ffi::SQLITE_IOERR_FSYNC) => StoreError::Unknown(error.to_string()),
+        _ => store_error(error),
+    })
 }
 
 fn run_in_savepoint(connection: &Rc<Connection>, job: &mut dyn Job) {
@@ -204,15 +215,12 @@ fn read_loop(connection: Rc<Connection>, mut jobs: mpsc::Receiver<Box<dyn Job>>)
         if !connection.is_autocommit() {
             drop(batch(&connection, "ROLLBACK"));
         }
-        job.finish(begun.as_ref().copied().map_err(String::as_str));
+        job.finish(begun.as_ref().copied());
     }
 }
 
-fn batch(connection: &Connection, sql: &'static str) -> Result<(), String> {
-    connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.raw_execute().map(drop))
-        .map_err(|e| e.to_string())
+fn batch(connection: &Connection, sql: &'static str) -> Result<(), StoreError> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.raw_execute().map(drop)).map_err(store_error)
 }
 
 pub(super) fn execute(connection: &Connection, sql: Sql, params: &[Value]) -> Result<u64, StoreError> {
@@ -301,9 +309,9 @@ trait Job: Send {
     /// Whether what it wrote is to be kept.
     fn run(&mut self, tx: Tx) -> bool;
     /// Replaces its result: the engine failed it.
-    fn fail(&mut self, error: &str);
+    fn fail(&mut self, error: &StoreError);
     /// Answers the caller, after the commit or in place of it.
-    fn finish(self: Box<Self>, committed: Result<(), &str>);
+    fn finish(self: Box<Self>, committed: Result<(), &StoreError>);
 }
 
 struct Typed<F, T, E> {
@@ -342,14 +350,14 @@ where
         kept
     }
 
-    fn fail(&mut self, error: &str) {
-        self.result = Some(Err(StoreError::Unavailable(error.to_owned()).into()));
+    fn fail(&mut self, error: &StoreError) {
+        self.result = Some(Err(error.clone().into()));
     }
 
-    fn finish(self: Box<Self>, committed: Result<(), &str>) {
+    fn finish(self: Box<Self>, committed: Result<(), &StoreError>) {
         let result = match (committed, self.result) {
             (Ok(()), Some(result)) | (Err(_), Some(result @ Err(_))) => result,
-            (Err(error), _) => Err(StoreError::Unavailable(error.to_owned()).into()),
+            (Err(error), _) => Err(error.clone().into()),
             (Ok(()), None) => Err(StoreError::Unavailable("the transaction was not run".to_owned()).into()),
         };
         // The caller may have gone away; what is committed stays committed.
