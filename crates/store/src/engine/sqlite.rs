@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql};
@@ -27,6 +28,17 @@ const QUEUE: usize = 8192;
 /// The most transactions in one commit.
 const GROUP: usize = 512;
 const STATEMENT_CACHE: usize = 256;
+/// How long a statement waits for another process, such as one that makes a backup.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Of this length the write-ahead log is brought home, page by page.
+const LOG_PAGES: i64 = 4_000;
+/// From this length on it is made to start over: twice what it needs.
+const LONG_LOG: u64 = 32 << 20;
+/// How long that waits for readers, for each time that it is so long, and how often it is tried: meanwhile nobody
+/// writes.
+const PATIENCE_WITH_READERS: Duration = Duration::from_millis(100);
+const MOST_PATIENCE: u32 = 10;
+const BETWEEN_TRIES: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenSqliteError {
@@ -101,11 +113,11 @@ fn lock(path: &Path) -> Result<File, OpenSqliteError> {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -16_000)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(connection)
 }
@@ -139,11 +151,44 @@ impl Drop for Worker {
 
 fn write_loop(connection: Rc<Connection>, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut group: Vec<Box<dyn Job>> = Vec::with_capacity(GROUP);
+    let mut log = Log::of(&connection);
     while let Some(first) = jobs.blocking_recv() {
         let mut next = Some(first);
         let outcome = run_group(&connection, &mut group, || next.take().or_else(|| jobs.try_recv().ok()));
         for job in group.drain(..) {
             job.finish(outcome.as_ref().copied());
+        }
+        log.keep_short(&connection);
+    }
+}
+
+/// The write-ahead log's file. SQLite brings its pages home on the way, but starts it over only in a moment in which
+/// nobody reads from it, and where somebody always does, that moment never comes.
+struct Log {
+    path: Option<PathBuf>,
+    next_try: Instant,
+}
+
+impl Log {
+    fn of(connection: &Connection) -> Self {
+        let path = connection.path().map(|path| PathBuf::from(format!("{path}-wal")));
+        Self { path, next_try: Instant::now() }
+    }
+
+    /// Where it has grown, makes that moment: new readers find all at home, and the last of the others is waited for.
+    fn keep_short(&mut self, connection: &Connection) {
+        let size = self.path.as_ref().and_then(|path| std::fs::metadata(path).ok()).map_or(0, |file| file.len());
+        if size < LONG_LOG || Instant::now() < self.next_try {
+            return;
+        }
+        self.next_try = Instant::now() + BETWEEN_TRIES;
+        let times = u32::try_from(size / LONG_LOG).unwrap_or(u32::MAX).min(MOST_PATIENCE);
+        drop(connection.busy_timeout(PATIENCE_WITH_READERS * times));
+        let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        drop(connection.busy_timeout(PATIENCE));
+        if !matches!(busy, Ok(0)) {
+            // An operator's own reader, as a rule, or a disk with no room for what is to come home.
+            tracing::warn!(megabytes = size >> 20, error = ?busy.err(), "SQLite's log grows and can't be started over now");
         }
     }
 }

@@ -31,3 +31,4 @@ mod sends;
 mod statements;
 mod transactions;
 mod usage;
+mod wal;
