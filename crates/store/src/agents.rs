@@ -1,15 +1,14 @@
 //! Agents.
 
 use offhook_domain::agent::Agent;
-use offhook_domain::{AgentId, Id};
+use offhook_domain::{AccountId, AgentId, Id};
 
-use crate::engine::{Row, params, statements};
+use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
 use crate::scope::{Page, Scope, Window};
 
 statements! {
     INSERT = "INSERT INTO agents (id, account_id, name, profile, created_at) VALUES ($1, $2, $3, $4, $5)";
-    GET = "SELECT id, account_id, name, profile, created_at FROM agents WHERE account_id = $1 AND id = $2";
     LIST = "SELECT id, account_id, name, profile, created_at FROM agents WHERE account_id = $1
         ORDER BY id DESC LIMIT $2 OFFSET $3";
     COUNT = "SELECT COUNT(*) FROM agents WHERE account_id = $1";
@@ -20,6 +19,27 @@ statements! {
     LEAVE_CONVERSATIONS = "UPDATE conversations SET agent_id = NULL WHERE account_id = $1 AND agent_id = $2";
     LEAVE_CALLS = "UPDATE calls SET agent_id = NULL WHERE account_id = $1 AND agent_id = $2";
     DELETE_WEBHOOK = "DELETE FROM webhooks WHERE account_id = $1 AND agent_key = $2";
+}
+
+statements_for_many! {
+    GET = {
+        one: "SELECT id, account_id, name, profile, created_at FROM agents WHERE account_id = $1 AND id = $2",
+        all: "SELECT e.n, a.id, a.account_id, a.name, a.profile, a.created_at
+            FROM unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS e (account_id, id, n)
+            JOIN agents a ON a.account_id = e.account_id AND a.id = e.id",
+    };
+}
+
+impl Tx {
+    /// Agents by account and id; `None` where there is none. In order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn agents_by_id(&mut self, ids: &[(&AccountId, &AgentId)]) -> Result<Vec<Option<Agent>>, StoreError> {
+        let each = ids.iter().map(|(account, id)| params![*account, *id]).collect();
+        let found = self.rows_each(GET, each).await?;
+        found.into_iter().map(|rows| rows.into_iter().next().map(read).transpose()).collect()
+    }
 }
 
 impl Scope<'_> {
@@ -33,7 +53,7 @@ impl Scope<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn agent(&mut self, id: &AgentId) -> Result<Option<Agent>, StoreError> {
-        self.tx.row(GET, params![self.account, id]).await?.map(read).transpose()
+        self.tx.row(GET.one, params![self.account, id]).await?.map(read).transpose()
     }
 
     /// An agent that this transaction is about to change, hand a number to or delete: whoever else is about to,

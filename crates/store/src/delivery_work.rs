@@ -7,7 +7,7 @@
 use offhook_domain::webhook::{DeliveryStatus, EventType};
 use offhook_domain::{AccountId, DeliveryId, Timestamp, WebhookId};
 
-use crate::engine::{Row, Tx, params, statements};
+use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
 use crate::webhooks::read_event;
 
@@ -28,9 +28,6 @@ statements! {
         WHERE d.webhook_id = $1 AND d.status = 'pending' AND (d.due_at, d.at) > ($2, $3) AND d.due_at <= $4
         ORDER BY d.due_at, d.at LIMIT $5";
     NEXT_DUE = "SELECT MIN(due_at) FROM deliveries WHERE webhook_id = $1 AND status = 'pending'";
-    RECORD = "UPDATE deliveries SET status = $1, due_at = $2, attempts = $3, http_status = $4, error = $5,
-        response_body = $6, response_ms = $7, last_attempt_at = $8, delivered_at = $9
-        WHERE id = $10 AND status = 'pending' AND attempts = $11";
     HOLD_LANE = "UPDATE deliveries SET due_at = $1 WHERE webhook_id = $2 AND lane = $3 AND status = 'pending'
         AND due_at < $4";
     OWNER = "SELECT account_id, agent_key FROM deliveries WHERE webhook_id = $1 AND status = 'pending'
@@ -43,8 +40,29 @@ statements! {
     // Naming the first column keeps SQLite on the index of what is pending.
     DEPTH = "SELECT COUNT(*) FROM (SELECT 1 FROM deliveries WHERE webhook_id > '' AND status = 'pending' LIMIT $1) AS waiting";
     EXPIRED = "SELECT id, event_id FROM deliveries WHERE id < $1 AND status <> 'pending' ORDER BY id LIMIT $2";
-    FORGET = "DELETE FROM deliveries WHERE id = $1";
-    FORGET_EVENT = "DELETE FROM events WHERE id = $1";
+}
+
+statements_for_many! {
+    RECORD = {
+        one: "UPDATE deliveries SET status = $1, due_at = $2, attempts = $3, http_status = $4, error = $5,
+            response_body = $6, response_ms = $7, last_attempt_at = $8, delivered_at = $9
+            WHERE id = $10 AND status = 'pending' AND attempts = $11",
+        all: "UPDATE deliveries d SET status = e.status, due_at = e.due_at, attempts = e.attempts,
+            http_status = e.http_status, error = e.error, response_body = e.response_body,
+            response_ms = e.response_ms, last_attempt_at = e.last_attempt_at, delivered_at = e.delivered_at
+            FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[], $7::BIGINT[],
+                $8::BIGINT[], $9::BIGINT[], $10::TEXT[], $11::BIGINT[]) WITH ORDINALITY AS e (status, due_at, attempts,
+                http_status, error, response_body, response_ms, last_attempt_at, delivered_at, id, before, n)
+            WHERE d.id = e.id AND d.status = 'pending' AND d.attempts = e.before RETURNING e.n",
+    };
+    FORGET = {
+        one: "DELETE FROM deliveries WHERE id = $1",
+        all: "DELETE FROM deliveries d USING unnest($1::TEXT[]) AS e (id) WHERE d.id = e.id",
+    };
+    FORGET_EVENT = {
+        one: "DELETE FROM events WHERE id = $1",
+        all: "DELETE FROM events v USING unnest($1::TEXT[]) AS e (id) WHERE v.id = e.id",
+    };
 }
 
 /// A delivery that waits for its next attempt.
@@ -160,8 +178,7 @@ impl Tx {
                 attempt.before
             ]
         });
-        let changed = self.change_each(RECORD, each.collect()).await?;
-        Ok(changed.into_iter().map(|rows| rows == 1).collect())
+        self.change_each(RECORD, each.collect()).await
     }
 
     /// Lets nothing of a lane be due before `until`. What is due together goes in the order it came.
@@ -224,12 +241,15 @@ impl Tx {
     /// [`StoreError`].
     pub async fn forget_deliveries(&mut self, before: &DeliveryId, limit: i64) -> Result<usize, StoreError> {
         let rows = self.rows(EXPIRED, params![before, limit]).await?;
-        let count = rows.len();
+        let mut events = Vec::with_capacity(rows.len());
+        let mut deliveries = Vec::with_capacity(rows.len());
         for mut row in rows {
-            let (delivery, event): (DeliveryId, offhook_domain::EventId) = (row.take()?, row.take()?);
-            self.run(FORGET, params![&delivery]).await?;
-            self.run(FORGET_EVENT, params![&event]).await?;
+            deliveries.push(params![row.take::<String>()?]);
+            events.push(params![row.take::<String>()?]);
         }
+        let count = deliveries.len();
+        self.run_each(FORGET, deliveries).await?;
+        self.run_each(FORGET_EVENT, events).await?;
         Ok(count)
     }
 }

@@ -1,20 +1,28 @@
 //! The ledger: append-only lines, each moving money between two books, and the books' sums beside them.
 
-use offhook_domain::ledger::{Book, Posting};
+use offhook_domain::ledger::{Book, EntryKind, Posting};
 use offhook_domain::{EntryId, Id, Micros};
 
-use crate::engine::{params, statements};
+use crate::engine::{params, statements, statements_for_many};
 use crate::error::StoreError;
 use crate::scope::Scope;
 
 statements! {
-    INSERT_ENTRY = "INSERT INTO ledger_entries (id, account_id, kind, from_book, to_book, amount, reference, at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     TAKE_COVERED = "UPDATE books SET balance = balance - $1 WHERE account_id = $2 AND book = $3 AND balance >= $4";
     BALANCE = "SELECT balance FROM books WHERE account_id = $1 AND book = $2";
     DISAGREEING_BOOKS = "SELECT b.account_id, b.book FROM books b WHERE b.balance <>
         COALESCE((SELECT CAST(SUM(e.amount) AS BIGINT) FROM ledger_entries e WHERE e.account_id = b.account_id AND e.to_book = b.book), 0) -
         COALESCE((SELECT CAST(SUM(e.amount) AS BIGINT) FROM ledger_entries e WHERE e.account_id = b.account_id AND e.from_book = b.book), 0)";
+}
+
+statements_for_many! {
+    INSERT_ENTRY = {
+        one: "INSERT INTO ledger_entries (id, account_id, kind, from_book, to_book, amount, reference, at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        all: "INSERT INTO ledger_entries (id, account_id, kind, from_book, to_book, amount, reference, at)
+            SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::BIGINT[], $7::TEXT[],
+                $8::BIGINT[])",
+    };
 }
 
 impl Scope<'_> {
@@ -30,26 +38,35 @@ impl Scope<'_> {
         let (from, to) = posting.kind.books();
         self.tx.sums.add_to_book(self.account, from, -posting.amount.0);
         self.tx.sums.add_to_book(self.account, to, posting.amount.0);
-        self.enter(posting).await
+        self.enter(std::slice::from_ref(posting)).await
     }
 
-    /// Posts a line only where the book it takes from covers it; false when not. Safe under concurrency. Call it last:
-    /// nobody else can change that book until the transaction ends.
+    /// As [`Scope::post_all_covered`], for one line.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn post_covered(&mut self, posting: &Posting) -> Result<bool, StoreError> {
-        if posting.amount.is_zero() {
+        self.post_all_covered(posting.kind, std::slice::from_ref(posting)).await
+    }
+
+    /// Posts lines of one kind only where the book they take from covers them all; false when not. Safe under
+    /// concurrency. Call it last: nobody else can change that book until the transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn post_all_covered(&mut self, kind: EntryKind, postings: &[Posting]) -> Result<bool, StoreError> {
+        let amount = postings.iter().fold(0_i64, |sum, posting| sum.saturating_add(posting.amount.0));
+        if amount == 0 {
             return Ok(true);
         }
-        let (from, to) = posting.kind.books();
-        let needed = posting.amount.0.saturating_sub(self.tx.sums.of_book(self.account, from));
-        let taken = params![posting.amount, self.account, from.as_str(), needed];
+        let (from, to) = kind.books();
+        let needed = amount.saturating_sub(self.tx.sums.of_book(self.account, from));
+        let taken = params![amount, self.account, from.as_str(), needed];
         if self.tx.change(TAKE_COVERED, taken).await? == 0 {
             return Ok(false);
         }
-        self.tx.sums.add_to_book(self.account, to, posting.amount.0);
-        self.enter(posting).await?;
+        self.tx.sums.add_to_book(self.account, to, amount);
+        self.enter(postings).await?;
         Ok(true)
     }
 
@@ -63,21 +80,15 @@ impl Scope<'_> {
         Ok(stored + Micros(self.tx.sums.of_book(self.account, book)))
     }
 
-    async fn enter(&mut self, posting: &Posting) -> Result<(), StoreError> {
-        let (from, to) = posting.kind.books();
-        let id = EntryId::generate(posting.at);
-        let kind = posting.kind.as_str();
-        let values = params![
-            &id,
-            self.account,
-            kind,
-            from.as_str(),
-            to.as_str(),
-            posting.amount,
-            &posting.reference,
-            posting.at
-        ];
-        self.tx.run(INSERT_ENTRY, values).await
+    async fn enter(&mut self, postings: &[Posting]) -> Result<(), StoreError> {
+        let each = postings.iter().filter(|posting| !posting.amount.is_zero()).map(|posting| {
+            let (from, to) = posting.kind.books();
+            let (id, kind) = (EntryId::generate(posting.at), posting.kind.as_str());
+            let (amount, reference) = (posting.amount, &posting.reference);
+            params![&id, self.account, kind, from.as_str(), to.as_str(), amount, reference, posting.at]
+        });
+        let each = each.collect();
+        self.tx.run_each(INSERT_ENTRY, each).await
     }
 }
 

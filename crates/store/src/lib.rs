@@ -20,6 +20,7 @@ pub mod message_flow;
 pub mod messages;
 mod migrate;
 pub mod numbers;
+pub mod outcomes;
 pub mod purchases;
 pub mod renewals;
 pub mod sandbox_world;
@@ -29,14 +30,34 @@ mod sums;
 pub mod usage;
 pub mod webhooks;
 
-pub use engine::{Engine, OpenSqliteError, Sql, Store, Tx};
+pub use engine::{Engine, OpenSqliteError, Sql, SqlMany, Store, Tx};
 pub use error::StoreError;
 pub use migrate::migrate;
 pub use scope::{Page, Scope, Window};
 
-/// Every statement there is, for the test that PREPAREs them on both engines.
+/// Every statement that an engine is given, for the tests that PREPARE and EXPLAIN them.
 #[must_use]
-pub fn every_statement() -> Vec<Sql> {
+pub fn every_statement(engine: Engine) -> Vec<Sql> {
+    let for_many = [
+        agents::STATEMENTS_FOR_MANY,
+        delivery_work::STATEMENTS_FOR_MANY,
+        ledger::STATEMENTS_FOR_MANY,
+        message_flow::STATEMENTS_FOR_MANY,
+        numbers::STATEMENTS_FOR_MANY,
+        outcomes::STATEMENTS_FOR_MANY,
+        sandbox_world::STATEMENTS_FOR_MANY,
+        send_jobs::STATEMENTS_FOR_MANY,
+    ];
+    let texts = |many: SqlMany| match engine {
+        Engine::Sqlite => vec![many.one],
+        Engine::Postgres => vec![many.one, many.all],
+    };
+    let mut all = for_one();
+    all.extend(for_many.concat().into_iter().flat_map(texts));
+    all
+}
+
+fn for_one() -> Vec<Sql> {
     [
         accounts::STATEMENTS,
         agents::STATEMENTS,
@@ -53,6 +74,7 @@ pub fn every_statement() -> Vec<Sql> {
         message_flow::STATEMENTS,
         messages::STATEMENTS,
         numbers::STATEMENTS,
+        outcomes::STATEMENTS,
         purchases::STATEMENTS,
         renewals::STATEMENTS,
         sandbox_world::STATEMENTS,

@@ -5,7 +5,7 @@
 use offhook_domain::message::Direction;
 use offhook_domain::{E164, PurchaseId, Timestamp};
 
-use crate::engine::{IntoValue, Row, Tx, Value, params, statements};
+use crate::engine::{IntoValue, Row, Tx, Value, params, statements, statements_for_many};
 use crate::error::StoreError;
 use crate::scope::{Page, Window};
 
@@ -20,15 +20,30 @@ statements! {
         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
     TAKE_BACK = "DELETE FROM sandbox_numbers WHERE phone_number = $1";
     TAKE_BACK_SALE = "DELETE FROM sandbox_numbers WHERE phone_number = $1 AND reference = $2";
-    KEEP_TEXT = "INSERT INTO sandbox_messages (id, handset, direction, sender, receiver, body, media_urls, at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
     TEXTS = "SELECT id, handset, direction, sender, receiver, body, media_urls, at FROM sandbox_messages
         WHERE handset = $1 ORDER BY at DESC, id DESC LIMIT $2 OFFSET $3";
     COUNT_TEXTS = "SELECT COUNT(*) FROM sandbox_messages WHERE handset = $1";
-    PUT_IN_AIR = "INSERT INTO sandbox_air (id, due_at, payload) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     DUE = "SELECT id, due_at, payload FROM sandbox_air WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2";
     NEXT_DUE = "SELECT due_at FROM sandbox_air ORDER BY due_at LIMIT 1";
-    LAND = "DELETE FROM sandbox_air WHERE id = $1";
+}
+
+statements_for_many! {
+    KEEP_TEXT = {
+        one: "INSERT INTO sandbox_messages (id, handset, direction, sender, receiver, body, media_urls, at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        all: "INSERT INTO sandbox_messages (id, handset, direction, sender, receiver, body, media_urls, at)
+            SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[],
+                $8::BIGINT[]) ON CONFLICT DO NOTHING",
+    };
+    PUT_IN_AIR = {
+        one: "INSERT INTO sandbox_air (id, due_at, payload) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        all: "INSERT INTO sandbox_air (id, due_at, payload)
+            SELECT * FROM unnest($1::TEXT[], $2::BIGINT[], $3::TEXT[]) ON CONFLICT DO NOTHING",
+    };
+    LAND = {
+        one: "DELETE FROM sandbox_air WHERE id = $1",
+        all: "DELETE FROM sandbox_air a USING unnest($1::TEXT[]) AS e (id) WHERE a.id = e.id",
+    };
 }
 
 /// A text as a virtual handset holds it.
@@ -110,14 +125,15 @@ impl Tx {
         }
     }
 
-    /// Puts a text into a handset; false when it holds one with that id, which stays as it is.
+    /// Puts texts into handsets. One that holds a text with that id keeps it as it is.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn keep_handset_text(&mut self, text: &HandsetText) -> Result<bool, StoreError> {
-        let HandsetText { id, handset, direction, from, to, body, media_urls, at } = text;
-        let values = params![id, handset, direction.as_str(), from, to, body, media_urls.as_slice(), *at];
-        Ok(self.change(KEEP_TEXT, values).await? == 1)
+    pub async fn keep_handset_texts(&mut self, texts: &[HandsetText]) -> Result<(), StoreError> {
+        let each = texts.iter().map(|HandsetText { id, handset, direction, from, to, body, media_urls, at }| {
+            params![id, handset, direction.as_str(), from, to, body, media_urls.as_slice(), *at]
+        });
+        self.run_each(KEEP_TEXT, each.collect()).await
     }
 
     /// What a handset holds, the newest first.
@@ -131,12 +147,13 @@ impl Tx {
         Ok(Page { items, total })
     }
 
-    /// Sends something on its way. What is in the air under that id already stays as it is.
+    /// Sends things on their way. What is in the air under such an id already stays as it is.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn put_in_air(&mut self, thing: &Airborne) -> Result<(), StoreError> {
-        self.run(PUT_IN_AIR, params![&thing.id, thing.due_at, &thing.payload]).await
+    pub async fn put_in_air(&mut self, things: &[Airborne]) -> Result<(), StoreError> {
+        let each = things.iter().map(|thing| params![&thing.id, thing.due_at, &thing.payload]);
+        self.run_each(PUT_IN_AIR, each.collect()).await
     }
 
     /// What should have arrived by `now`, in order.
@@ -162,10 +179,7 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn land(&mut self, ids: &[String]) -> Result<(), StoreError> {
-        for id in ids {
-            self.run(LAND, params![id]).await?;
-        }
-        Ok(())
+        self.run_each(LAND, ids.iter().map(|id| params![id]).collect()).await
     }
 }
 

@@ -4,13 +4,13 @@
 //! with the outcome. A job that is still claimed under an epoch that is over was cut off between the two: its
 //! outcome is unknown, and it is never sent again.
 
+use offhook_domain::message::Message;
 use offhook_domain::{ConversationId, MessageId, NumberId, Timestamp};
 
-use crate::engine::{Row, Tx, params, statements};
+use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
 
 statements! {
-    INSERT = "INSERT INTO send_jobs (message_id, line, conversation_id, at, due_at) VALUES ($1, $2, $3, $4, $5)";
     // Steps from one line to the next through the index, so that it costs as many look-ups as there are lines.
     LINES = "WITH RECURSIVE lines (line) AS (
             SELECT MIN(line) FROM send_jobs WHERE epoch IS NULL
@@ -50,12 +50,9 @@ statements! {
         )
         SELECT conversation_id FROM turns WHERE conversation_id IS NOT NULL LIMIT $3";
     NEXT_DUE = "SELECT MIN(due_at) FROM send_jobs WHERE line = $1 AND epoch IS NULL";
-    // Also where it is this epoch's already: the commit of the same claim may have gone unanswered.
-    CLAIM = "UPDATE send_jobs SET epoch = $1 WHERE message_id = $2 AND (epoch IS NULL OR epoch = $1)";
     UNCLAIM = "UPDATE send_jobs SET epoch = NULL WHERE message_id = $1 AND epoch = $2";
     UNCLAIM_LINE = "UPDATE send_jobs SET epoch = NULL WHERE line = $1 AND epoch = $2";
     STRANDED = "SELECT message_id, epoch FROM send_jobs WHERE line = $1 AND epoch IS NOT NULL AND epoch <> $2 LIMIT $3";
-    FINISH = "DELETE FROM send_jobs WHERE message_id = $1 AND epoch = $2";
     END_WAITING = "DELETE FROM send_jobs WHERE line = $1 AND epoch IS NULL RETURNING message_id";
 
     PUT_BACK = "UPDATE send_jobs SET epoch = NULL, attempts = attempts + 1 WHERE message_id = $1 AND epoch = $2";
@@ -63,6 +60,34 @@ statements! {
         AND conversation_id = $2 AND due_at + 0 < $3 AND epoch IS NULL";
     HOLD_CONVERSATION = "UPDATE conversations SET send_held_until = $1 WHERE id = $2";
     DEPTH = "SELECT COUNT(*), MIN(at) FROM send_jobs";
+}
+
+statements_for_many! {
+    INSERT = {
+        one: "INSERT INTO send_jobs (message_id, line, conversation_id, at, due_at) VALUES ($1, $2, $3, $4, $5)",
+        all: "INSERT INTO send_jobs (message_id, line, conversation_id, at, due_at)
+            SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::BIGINT[])",
+    };
+    // Also where it is this epoch's already: the commit of the same claim may have gone unanswered.
+    CLAIM = {
+        one: "UPDATE send_jobs SET epoch = $1 WHERE message_id = $2 AND (epoch IS NULL OR epoch = $1)",
+        all: "UPDATE send_jobs j SET epoch = e.epoch
+            FROM unnest($1::BIGINT[], $2::TEXT[]) WITH ORDINALITY AS e (epoch, message_id, n)
+            WHERE j.message_id = e.message_id AND (j.epoch IS NULL OR j.epoch = e.epoch) RETURNING e.n",
+    };
+    FINISH = {
+        one: "DELETE FROM send_jobs WHERE message_id = $1 AND epoch = $2",
+        all: "DELETE FROM send_jobs j
+            USING unnest($1::TEXT[], $2::BIGINT[]) WITH ORDINALITY AS e (message_id, epoch, n)
+            WHERE j.message_id = e.message_id AND j.epoch = e.epoch RETURNING e.n",
+    };
+}
+
+/// A message to be handed to its carrier, not before `due_at`.
+#[derive(Debug, Clone)]
+pub struct SendJob<'a> {
+    pub message: &'a Message,
+    pub due_at: Timestamp,
 }
 
 /// A message that waits, with all that a carrier needs of it.
@@ -85,15 +110,11 @@ pub struct Waiting {
 impl Tx {
     /// # Errors
     /// [`StoreError`].
-    pub async fn insert_send_job(
-        &mut self,
-        message: &MessageId,
-        line: &str,
-        conversation: &ConversationId,
-        at: Timestamp,
-        due_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.run(INSERT, params![message, line, conversation, at, due_at]).await
+    pub async fn insert_send_jobs(&mut self, jobs: &[SendJob<'_>]) -> Result<(), StoreError> {
+        let each = jobs.iter().map(|SendJob { message, due_at }| {
+            params![&message.id, &message.number_id, &message.conversation_id, message.at, *due_at]
+        });
+        self.run_each(INSERT, each.collect()).await
     }
 
     /// Lines with a message due, or with one that was claimed and not finished.
@@ -151,8 +172,7 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn claim_send_jobs(&mut self, messages: &[&MessageId], epoch: i64) -> Result<Vec<bool>, StoreError> {
-        let claims = messages.iter().map(|id| params![epoch, *id]).collect();
-        Ok(self.change_each(CLAIM, claims).await?.into_iter().map(|changed| changed == 1).collect())
+        self.change_each(CLAIM, messages.iter().map(|id| params![epoch, *id]).collect()).await
     }
 
     /// When the next message of a line is due.
@@ -177,12 +197,12 @@ impl Tx {
         rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?))).collect()
     }
 
-    /// Ends a job of this epoch.
+    /// Ends jobs of this epoch.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn finish_send_job(&mut self, message: &MessageId, epoch: i64) -> Result<(), StoreError> {
-        self.run(FINISH, params![message, epoch]).await
+    pub async fn finish_send_jobs(&mut self, messages: &[MessageId], epoch: i64) -> Result<(), StoreError> {
+        self.run_each(FINISH, messages.iter().map(|id| params![id, epoch]).collect()).await
     }
 
     /// Ends jobs, each where it is still claimed under the epoch given with it; tells of each whether it was.
@@ -190,8 +210,7 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn drop_send_jobs(&mut self, claims: &[(MessageId, i64)]) -> Result<Vec<bool>, StoreError> {
-        let each = claims.iter().map(|(id, epoch)| params![id, *epoch]).collect();
-        Ok(self.change_each(FINISH, each).await?.into_iter().map(|changed| changed == 1).collect())
+        self.change_each(FINISH, claims.iter().map(|(id, epoch)| params![id, *epoch]).collect()).await
     }
 
     /// Gives up a claim that was not acted on.

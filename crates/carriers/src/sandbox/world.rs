@@ -52,7 +52,6 @@ pub trait SandboxWorld: Send + Sync {
     async fn take_back(&self, number: &E164, reference: Option<&PurchaseId>) -> Result<(), WorldError>;
 
     /// Takes a text off a sender's hands, all in one: into the receiving handset's inbox where one is given,
-    /// and the payloads into the air, each due at its time. A text with an id that was taken before changes
-    /// nothing.
+    /// and the payloads into the air, each due at its time. Ids that were taken before change nothing.
     async fn carry(&self, text: Option<&HandsetMessage>, air: &[(Timestamp, AirPayload)]) -> Result<(), WorldError>;
 }

@@ -1,5 +1,6 @@
 //! What every door and every worker shares, and the operations that have several doors.
 
+pub mod accepting;
 pub mod announce;
 pub mod api_keys;
 pub mod bootstrap;
@@ -16,6 +17,7 @@ mod sandbox_world;
 mod secrets;
 pub mod send_message;
 pub mod settle_purchase;
+mod together;
 mod wakes;
 
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 use offhook_domain::{Clock, Prices, Timestamp};
 use offhook_store::Store;
 
+pub use accepting::Accepting;
 pub use carriers::Carriers;
 use readiness::Readiness;
 pub use sandbox_world::StoredWorld;
@@ -37,6 +40,8 @@ use crate::http::auth::KeyCache;
 #[derive(Clone)]
 pub struct App {
     parts: Arc<Parts>,
+    /// Where messages to send are accepted.
+    pub accepting: Arc<Accepting>,
     readiness: Arc<Readiness>,
 }
 
@@ -58,7 +63,7 @@ pub struct Parts {
 impl App {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), readiness: Arc::default() }
+        Self { parts: Arc::new(parts), accepting: accepting::gathering(), readiness: Arc::default() }
     }
 
     /// Whether this node can do its work now.

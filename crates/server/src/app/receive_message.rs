@@ -51,6 +51,7 @@ pub async fn receive(app: &App, inbound: Vec<Inbound>) -> Result<(), StoreError>
         })
         .await?;
     after.commit(app);
+    record_outcome::apply_crossed(app, after.crossing).await;
     for Kept { channel, webhook } in received {
         metrics::counter!(names::MESSAGES, "direction" => "inbound", "channel" => channel.as_str()).increment(1);
         if let Some(webhook) = webhook {
@@ -94,19 +95,20 @@ async fn write_message(
     let channel = Channel::for_media(&inbound.media_urls);
     let count = segments::count(&inbound.body).count;
     let price = app.prices().sms_segment.times(count);
-    let mut scope = tx.of(&number.account_id);
-    let touched = scope
-        .touch_conversation(&Touch {
-            fresh_id: &ConversationId::generate(now),
-            number_id: &number.id,
-            phone_number: number.phone_number.as_str(),
-            participant: &inbound.from,
-            agent_id: number.agent_id.as_ref(),
-            channel,
-            body: &inbound.body,
-            at: now,
-        })
-        .await?;
+    let touch = Touch {
+        fresh_id: &ConversationId::generate(now),
+        account_id: &number.account_id,
+        number_id: &number.id,
+        phone_number: number.phone_number.as_str(),
+        participant: &inbound.from,
+        agent_id: number.agent_id.as_ref(),
+        channel,
+        body: &inbound.body,
+        at: &[now],
+    };
+    let touched = tx.touch_conversations(&[touch]).await?.pop();
+    let touched = touched.ok_or_else(|| StoreError::Corrupt("a conversation was not touched".to_owned()))?;
+    let at = touched.at.last().copied().unwrap_or(now);
     let message = Message {
         id: MessageId::generate(now),
         account_id: number.account_id.clone(),
@@ -123,10 +125,11 @@ async fn write_message(
         failure: None,
         carrier: inbound.carrier.to_owned(),
         carrier_message_id: Some(inbound.carrier_message_id.clone()),
-        at: touched.at,
+        at,
         delivered_at: None,
     };
-    scope.insert_message(&message, price).await?;
+    tx.insert_messages(&[(&message, price)]).await?;
+    let mut scope = tx.of(&number.account_id);
     let charge = Posting { kind: EntryKind::MessageIn, amount: price, reference: message.id.to_string(), at: now };
     scope.post(&charge).await?;
     let delta = UsageDelta { messages_in: 1, segments: i64::from(count), ..UsageDelta::default() };

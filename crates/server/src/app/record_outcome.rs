@@ -12,8 +12,8 @@ use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Failure, MessageStatus, ReceiptStatus, SendOutcome};
 use offhook_domain::webhook::{EventType, Webhook};
 use offhook_domain::{AccountId, AgentId, ConversationId, MessageId, Timestamp};
-use offhook_store::message_flow::{Flight, KeptReceipt, StatusMove};
-use offhook_store::{StoreError, Tx};
+use offhook_store::outcomes::{EarlyReceipt, Flight, KeptReceipt, StatusMove};
+use offhook_store::{Engine, StoreError, Tx};
 
 use super::{App, Ring, announce};
 use crate::jobs::lines::LeaseName;
@@ -34,6 +34,16 @@ pub struct Outcome {
     pub next: Option<MessageId>,
 }
 
+impl Outcome {
+    /// The carrier's own id, where it took the message.
+    fn carrier_id(&self) -> Option<&str> {
+        match &self.outcome {
+            Some(SendOutcome::Accepted { carrier_message_id }) => Some(carrier_message_id),
+            _ => None,
+        }
+    }
+}
+
 /// What recording outcomes led to.
 #[derive(Debug, Default)]
 pub struct Recorded {
@@ -48,15 +58,17 @@ pub struct Recorded {
 pub struct After {
     rings: Vec<Ring>,
     moved: Vec<MessageStatus>,
+    /// Carriers' ids whose receipt and answer may cross with another transaction: see [`apply_crossed`].
+    pub crossing: Vec<(String, String)>,
 }
 
 impl After {
     /// Wakes and counts.
-    pub fn commit(self, app: &App) {
-        for ring in self.rings {
-            app.wakes.ring(ring);
+    pub fn commit(&self, app: &App) {
+        for ring in &self.rings {
+            app.wakes.ring(ring.clone());
         }
-        for status in self.moved {
+        for status in &self.moved {
             metrics::counter!(names::MESSAGES_SETTLED, "status" => status.as_str()).increment(1);
         }
     }
@@ -108,6 +120,7 @@ pub async fn record(
         })
         .await?;
     after.commit(app);
+    apply_crossed(app, after.crossing).await;
     Ok(recorded)
 }
 
@@ -160,26 +173,54 @@ pub async fn apply_receipts(app: &App, tx: &mut Tx, receipts: &[Receipt]) -> Res
             moving.of(flight).receive(&kept(receipt));
         }
     }
+    // A carrier that hands our id back settles a send whose own answer was lost.
+    let ours: Vec<_> = unknown.iter().filter_map(|receipt| receipt.message_id.clone()).collect();
+    let named: HashMap<_, _> =
+        ours.iter().zip(tx.flights(&ours).await?).filter_map(|(id, flight)| Some((id, flight?))).collect();
+    let (mut settling, mut early) = (Vec::new(), Vec::new());
     for receipt in unknown {
-        // A carrier that hands our id back settles a send whose own answer was lost.
-        let named = match &receipt.message_id {
-            Some(id) => tx.flights(std::slice::from_ref(id)).await?.pop().flatten(),
-            None => None,
-        };
+        let flight = receipt.message_id.as_ref().and_then(|id| named.get(id));
         // Its own answer may come in between the two look-ups.
-        match named.filter(|flight| flight.status != MessageStatus::Queued) {
+        match flight.filter(|flight| flight.status != MessageStatus::Queued) {
             Some(flight) => {
-                tx.set_carrier_message_id(&flight.id, &receipt.carrier_message_id).await?;
-                moving.of(flight).receive(&kept(receipt));
+                settling.push((&flight.id, receipt.carrier_message_id.as_str()));
+                moving.of(flight.clone()).receive(&kept(receipt));
             }
-            None => tx.keep_receipt(receipt.carrier, receipt.message_id.as_ref(), &kept(receipt)).await?,
+            None => early.push(EarlyReceipt {
+                carrier: receipt.carrier,
+                message: receipt.message_id.as_ref(),
+                receipt: kept(receipt),
+            }),
         }
     }
-    write(app, tx, moving.all).await
+    tx.set_carrier_message_ids(&settling).await?;
+    tx.keep_receipts(&early).await?;
+    let crossing = early.iter().map(|one| (one.carrier.to_owned(), one.receipt.carrier_message_id.clone())).collect();
+    Ok(After { crossing, ..write(app, tx, moving.all).await? })
 }
 
-/// Applies receipts that crossed with their send's own answer. A sweep: the two transactions may have missed
-/// each other, and on PostgreSQL under load they often do. Whether there were any; there may be more.
+/// Applies receipts that crossed with their send's own answer: on PostgreSQL neither transaction sees the other before
+/// both have committed. Each looks for the other right after its own commit, so the later of the two finds it. What
+/// is missed all the same, such as in a crash, is for the sweep.
+pub async fn apply_crossed(app: &App, mut ids: Vec<(String, String)>) {
+    if ids.is_empty() || app.store.engine() == Engine::Sqlite {
+        return;
+    }
+    // In one order, so that the two sides can't wait for each other.
+    ids.sort();
+    let look = async move |tx: &mut Tx| tx.crossed_receipts(&ids).await;
+    let applied = match app.store.read::<_, StoreError>(look).await {
+        Ok(crossed) if crossed.is_empty() => return,
+        Ok(crossed) => apply_kept(app, crossed).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = applied {
+        tracing::warn!(%error, "crossed receipts could not be applied; the sweep will find them");
+    }
+}
+
+/// Applies receipts that are kept although their send's own answer is in: what crossed and was missed. Whether there were
+/// any; there may be more.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -188,25 +229,34 @@ pub async fn apply_belated(app: &App) -> Result<bool, StoreError> {
     if belated.is_empty() {
         return Ok(false);
     }
+    apply_kept(app, belated).await?;
+    Ok(true)
+}
+
+/// Applies the receipts kept under these carriers' ids to their messages.
+async fn apply_kept(app: &App, belated: Vec<(MessageId, String)>) -> Result<(), StoreError> {
     let doors = app.clone();
     let after = app
         .store
         .write::<_, StoreError>(async move |tx| {
             let (messages, ids): (Vec<_>, Vec<_>) = belated.iter().cloned().unzip();
-            let mut moving = Vec::new();
-            for (flight, id) in tx.flights(&messages).await?.into_iter().zip(&ids) {
-                let Some(flight) = flight else { continue };
-                tx.set_carrier_message_id(&flight.id, id).await?;
-                let kept = tx.take_early_receipts(&[(flight.carrier.as_str(), id.as_str())]).await?;
-                let mut one = Moving::new(flight);
-                kept.iter().flatten().for_each(|receipt| one.receive(receipt));
-                moving.push(one);
+            let flights = tx.flights(&messages).await?;
+            let known: Vec<_> =
+                flights.iter().zip(&ids).filter_map(|(flight, id)| Some((flight.as_ref()?, id.as_str()))).collect();
+            let given: Vec<_> = known.iter().map(|(flight, id)| (&flight.id, *id)).collect();
+            tx.set_carrier_message_ids(&given).await?;
+            let asked: Vec<_> = known.iter().map(|(flight, id)| (flight.carrier.as_str(), *id)).collect();
+            let early = tx.take_early_receipts(&asked).await?;
+            let mut group = Group::default();
+            for ((flight, _), kept) in known.into_iter().zip(&early) {
+                let one = group.of(flight.clone());
+                kept.iter().for_each(|receipt| one.receive(receipt));
             }
-            write(&doors, tx, moving).await
+            write(&doors, tx, group.all).await
         })
         .await?;
     after.commit(app);
-    Ok(true)
+    Ok(())
 }
 
 /// How long to wait before the next try, where there is to be one.
@@ -222,14 +272,12 @@ fn retry_wait(app: &App, outcome: &Outcome) -> Option<Duration> {
 
 /// Ends jobs with what their carriers said.
 async fn settle(app: &App, tx: &mut Tx, outcomes: &[&Outcome], epoch: i64) -> Result<After, StoreError> {
-    for outcome in outcomes {
-        // Where the job is another's by now the message is unconfirmed; what we know is still better than that.
-        tx.finish_send_job(&outcome.message_id, epoch).await?;
-        if let Some(SendOutcome::Accepted { carrier_message_id }) = &outcome.outcome {
-            tx.set_carrier_message_id(&outcome.message_id, carrier_message_id).await?;
-        }
-    }
     let ids: Vec<_> = outcomes.iter().map(|outcome| outcome.message_id.clone()).collect();
+    // Where a job is another's by now the message is unconfirmed; what we know is still better than that.
+    tx.finish_send_jobs(&ids, epoch).await?;
+    let accepted: Vec<_> =
+        outcomes.iter().filter_map(|outcome| Some((&outcome.message_id, outcome.carrier_id()?))).collect();
+    tx.set_carrier_message_ids(&accepted).await?;
     let flights = tx.flights(&ids).await?;
     let mut moving = Vec::with_capacity(flights.len());
     let mut told = Vec::with_capacity(flights.len());
@@ -240,7 +288,8 @@ async fn settle(app: &App, tx: &mut Tx, outcomes: &[&Outcome], epoch: i64) -> Re
         }
     }
     apply_answers(app, tx, &mut moving, &told).await?;
-    write(app, tx, moving).await
+    let accepted = outcomes.iter().filter_map(|one| Some((one.carrier.clone(), one.carrier_id()?.to_owned())));
+    Ok(After { crossing: accepted.collect(), ..write(app, tx, moving).await? })
 }
 
 async fn apply_answers(

@@ -5,7 +5,7 @@ use offhook_domain::message::{Failure, MessageStatus};
 use offhook_domain::number::Number;
 use offhook_domain::webhook::EventType;
 use offhook_domain::{NumberId, Timestamp};
-use offhook_store::message_flow::{Flight, StatusMove};
+use offhook_store::outcomes::{Flight, StatusMove};
 use offhook_store::{StoreError, Tx};
 
 use super::{App, announce};

@@ -10,20 +10,48 @@ use offhook_store::sandbox_world::{Airborne, HandsetText};
 use offhook_store::{Store, StoreError};
 use tokio::sync::Notify;
 
+use super::together::{Batch, Together};
+
+/// Texts that are taken off their senders' hands in one transaction, at most.
+const CARRIED: usize = 256;
+
 /// The sandbox network's memory.
 pub struct StoredWorld {
     store: Store,
     clock: Arc<dyn Clock>,
-    /// Rung when something is in the air.
-    air: Arc<Notify>,
+    carrying: Arc<Together<Load, Result<(), WorldError>>>,
+}
+
+/// What one sender hands over.
+struct Load {
+    text: Option<HandsetText>,
+    air: Vec<Airborne>,
 }
 
 impl StoredWorld {
     /// `air` is [`Wakes::air`](super::Wakes).
     #[must_use]
     pub fn new(store: Store, clock: Arc<dyn Clock>, air: Arc<Notify>) -> Self {
-        Self { store, clock, air }
+        let memory = store.clone();
+        let carrying = Together::new(CARRIED, move |batch| carry(&memory, &air, batch));
+        Self { store, clock, carrying }
     }
+}
+
+/// Has a batch of loads kept, and rings for what is in the air then.
+fn carry(store: &Store, air: &Arc<Notify>, mut batch: Batch<Load, Result<(), WorldError>>) {
+    let (loads, air) = (batch.items.clone(), air.clone());
+    let write = async move |tx: &mut offhook_store::Tx| -> Result<(), StoreError> {
+        let texts: Vec<HandsetText> = loads.iter().filter_map(|load| load.text.clone()).collect();
+        let things: Vec<Airborne> = loads.iter().flat_map(|load| load.air.clone()).collect();
+        tx.keep_handset_texts(&texts).await?;
+        tx.put_in_air(&things).await
+    };
+    store.write_soon(write, move |written| {
+        let written = written.map_err(failed);
+        (0..batch.items.len()).for_each(|n| batch.answer(n, written.clone()));
+        air.notify_one();
+    });
 }
 
 #[async_trait]
@@ -56,20 +84,8 @@ impl SandboxWorld for StoredWorld {
     async fn carry(&self, text: Option<&HandsetMessage>, air: &[(Timestamp, AirPayload)]) -> Result<(), WorldError> {
         let text = text.map(|text| in_inbox(text, self.clock.now()));
         let air: Vec<Airborne> = air.iter().map(airborne).collect::<Result<_, _>>()?;
-        let carry = async move |tx: &mut offhook_store::Tx| {
-            if let Some(text) = &text
-                && !tx.keep_handset_text(text).await?
-            {
-                return Ok(());
-            }
-            for thing in &air {
-                tx.put_in_air(thing).await?;
-            }
-            Ok(())
-        };
-        self.store.write(carry).await.map_err(failed)?;
-        self.air.notify_one();
-        Ok(())
+        let gone = |_| WorldError("it takes nothing more".to_owned());
+        self.carrying.join(Load { text, air }).await.map_err(gone)?
     }
 }
 

@@ -1,44 +1,35 @@
-//! Walk 1, up to the commit: a message is accepted with its conversation, its price, its count and its job in
-//! one transaction, or it is refused and nothing is kept.
+//! Walk 1, up to the commit: messages are accepted, each with its conversation, its price, its count and its job, or
+//! refused, and then nothing of it is kept.
+//!
+//! In: orders that came together. Out: for each what was accepted, or why not; whatever becomes of the others. All of it
+//! in one transaction, for which PostgreSQL is asked as few questions as one order takes.
 
-use offhook_domain::ledger::{EntryKind, Posting};
+use std::collections::{BTreeMap, HashMap};
+
+use offhook_domain::agent::Agent;
+use offhook_domain::ledger::{Book, EntryKind, Posting};
 use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
 use offhook_domain::number::Number;
 use offhook_domain::usage::UsageDelta;
 use offhook_domain::{
-    AccountId, AgentId, ConversationId, Destination, E164, GroupId, Id, MessageId, Micros, NumberId, Prices, Timestamp,
-    segments,
+    AccountId, AgentId, Clock, ConversationId, Destination, GroupId, Id, MessageId, Micros, Prices, Timestamp, segments,
 };
 use offhook_store::message_flow::Touch;
-use offhook_store::{Scope, StoreError, Tx};
+use offhook_store::numbers::NumberSought;
+use offhook_store::send_jobs::SendJob;
+use offhook_store::{StoreError, Tx};
 
 /// What a client wants sent.
 #[derive(Debug, Clone)]
 pub struct Order {
+    pub account: AccountId,
     /// The agent that speaks, where one is named.
     pub agent: Option<AgentId>,
-    pub sender: Sender,
+    /// The number it goes out from.
+    pub sender: NumberSought,
     pub to: Destination,
     pub body: String,
     pub media_urls: Vec<String>,
-}
-
-/// Which number it goes out from.
-#[derive(Debug, Clone)]
-pub enum Sender {
-    Number(NumberId),
-    Digits(E164),
-    /// The first number of the order's agent.
-    FirstOfAgent,
-}
-
-/// A message that will be sent.
-#[derive(Debug, Clone)]
-pub struct Accepted {
-    pub message: Message,
-    pub conversation_id: ConversationId,
-    pub from: String,
-    pub to: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -65,97 +56,204 @@ pub enum SendRefused {
     EmailUnreachable,
     #[error("the balance does not cover the price of {price}")]
     InsufficientBalance { price: Micros },
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
-/// Accepts a message inside the caller's transaction. `now` must be fresh on every run of it.
+/// Accepts messages inside the caller's transaction, in the order of the orders. `clock` is asked anew on every run of it.
 ///
 /// # Errors
-/// [`SendRefused`]; the transaction must then be given up.
-pub async fn accept(
+/// [`StoreError`]; the transaction must then be given up.
+pub async fn accept_all(
     tx: &mut Tx,
-    account: &AccountId,
-    order: &Order,
+    orders: &[&Order],
     prices: Prices,
-    now: Timestamp,
-) -> Result<Accepted, SendRefused> {
-    let mut scope = tx.of(account);
-    check_agent(&mut scope, order.agent.as_ref()).await?;
-    let number = sender(&mut scope, order).await?;
-    let to = reachable(&order.to)?;
-    if to == number.phone_number.as_str() {
-        return Err(SendRefused::ToItself);
+    clock: &dyn Clock,
+) -> Result<Vec<Result<Message, SendRefused>>, StoreError> {
+    let senders = Senders::find(tx, orders).await?;
+    let mut drafts: Vec<_> = orders.iter().map(|order| senders.draft(order, prices, clock.now())).collect();
+    refuse_uncovered(tx, &mut drafts).await?;
+    let mut good: Vec<&mut Draft<'_>> = drafts.iter_mut().flatten().collect();
+    let held_until = touch(tx, &mut good).await?;
+    let good: Vec<&Draft<'_>> = good.into_iter().map(|draft| &*draft).collect();
+    keep(tx, &good, &held_until).await?;
+    charge(tx, &good).await?;
+    Ok(drafts.into_iter().map(|draft| draft.map(|draft| draft.message)).collect())
+}
+
+/// The agents and numbers that orders name, each looked up once.
+struct Senders<'a> {
+    agents: HashMap<(&'a AccountId, &'a AgentId), Option<Agent>>,
+    numbers: HashMap<(&'a AccountId, &'a NumberSought), Option<Number>>,
+}
+
+/// A message that nothing speaks against so far.
+struct Draft<'a> {
+    order: &'a Order,
+    agent: Option<AgentId>,
+    price: Micros,
+    message: Message,
+}
+
+impl<'a> Senders<'a> {
+    async fn find(tx: &mut Tx, orders: &[&'a Order]) -> Result<Self, StoreError> {
+        let named = orders.iter().filter_map(|order| Some((&order.account, order.agent.as_ref()?)));
+        let agents = each_once(named);
+        let numbers = each_once(orders.iter().map(|order| (&order.account, &order.sender)));
+        let found = tx.agents_by_id(&agents).await?;
+        let agents = agents.into_iter().zip(found).collect();
+        let found = tx.numbers_sought(&numbers).await?;
+        Ok(Self { agents, numbers: numbers.into_iter().zip(found).collect() })
     }
-    let count = segments::count(&order.body).count;
-    let price = prices.sms_segment.times(count);
-    let id = MessageId::generate(now);
-    let channel = Channel::for_media(&order.media_urls);
-    let agent = order.agent.clone().or(number.agent_id.clone());
-    let touched = scope
-        .touch_conversation(&Touch {
-            fresh_id: &ConversationId::generate(now),
-            number_id: &number.id,
-            phone_number: number.phone_number.as_str(),
-            participant: &to,
-            agent_id: agent.as_ref(),
-            channel,
-            body: &order.body,
-            at: now,
-        })
-        .await?;
-    let message = Message {
-        id,
-        account_id: account.clone(),
-        number_id: number.id.clone(),
-        conversation_id: touched.id.clone(),
-        direction: Direction::Outbound,
-        channel,
-        status: MessageStatus::Queued,
-        from: number.phone_number.to_string(),
-        to: to.clone(),
-        body: order.body.clone(),
-        media_urls: order.media_urls.clone(),
-        segments: count,
-        failure: None,
-        carrier: number.carrier.clone(),
-        carrier_message_id: None,
-        at: touched.at,
-        delivered_at: None,
-    };
-    scope.insert_message(&message, price).await?;
-    let delta = UsageDelta { messages_out: 1, segments: i64::from(count), ..UsageDelta::default() };
-    let agent_key = agent.as_ref().map_or("", AgentId::as_str);
-    scope.count_usage(now, Some(&number.id), agent_key, touched.id.as_str(), delta);
-    let due = touched.at.max(touched.send_held_until);
-    tx.insert_send_job(&message.id, number.id.as_str(), &touched.id, touched.at, due).await?;
-    charge(&mut tx.of(account), &message.id, price, now).await?;
-    Ok(Accepted { message, conversation_id: touched.id, from: number.phone_number.to_string(), to })
-}
 
-async fn check_agent(scope: &mut Scope<'_>, id: Option<&AgentId>) -> Result<(), SendRefused> {
-    let Some(id) = id else { return Ok(()) };
-    let agent = scope.agent(id).await?.ok_or(SendRefused::NoSuchAgent)?;
-    if agent.profile.enable_messaging { Ok(()) } else { Err(SendRefused::MessagingOff) }
-}
-
-async fn sender(scope: &mut Scope<'_>, order: &Order) -> Result<Number, SendRefused> {
-    let number = match (&order.sender, &order.agent) {
-        (Sender::Number(id), _) => scope.number(id).await?.ok_or(SendRefused::NoSuchNumber)?,
-        (Sender::Digits(phone), _) => scope.number_by_phone(phone).await?.ok_or(SendRefused::NoSuchNumber)?,
-        (Sender::FirstOfAgent, Some(agent)) => {
-            let numbers = scope.numbers_of_agent(agent).await?;
-            numbers.into_iter().find(Number::is_active).ok_or(SendRefused::AgentHasNoNumber)?
+    /// The message as it will be, but for its conversation and the time that depends on that.
+    fn draft(&self, order: &'a Order, prices: Prices, now: Timestamp) -> Result<Draft<'a>, SendRefused> {
+        self.check_agent(order)?;
+        let number = self.sender(order)?;
+        let to = reachable(&order.to)?;
+        if to == number.phone_number.as_str() {
+            return Err(SendRefused::ToItself);
         }
-        (Sender::FirstOfAgent, None) => return Err(SendRefused::NoSuchAgent),
-    };
-    if !number.is_active() {
-        return Err(SendRefused::NumberReleased);
+        let segments = segments::count(&order.body).count;
+        let message = Message {
+            id: MessageId::generate(now),
+            account_id: order.account.clone(),
+            number_id: number.id.clone(),
+            conversation_id: ConversationId::generate(now),
+            direction: Direction::Outbound,
+            channel: Channel::for_media(&order.media_urls),
+            status: MessageStatus::Queued,
+            from: number.phone_number.to_string(),
+            to,
+            body: order.body.clone(),
+            media_urls: order.media_urls.clone(),
+            segments,
+            failure: None,
+            carrier: number.carrier.clone(),
+            carrier_message_id: None,
+            at: now,
+            delivered_at: None,
+        };
+        let agent = order.agent.clone().or_else(|| number.agent_id.clone());
+        Ok(Draft { order, agent, price: prices.sms_segment.times(segments), message })
     }
-    match (&order.agent, &number.agent_id) {
-        (Some(asked), Some(owner)) if asked != owner => Err(SendRefused::NumberOfAnotherAgent),
-        _ => Ok(number),
+
+    fn check_agent(&self, order: &'a Order) -> Result<(), SendRefused> {
+        let Some(id) = &order.agent else { return Ok(()) };
+        let agent = self.agents.get(&(&order.account, id)).and_then(Option::as_ref).ok_or(SendRefused::NoSuchAgent)?;
+        if agent.profile.enable_messaging { Ok(()) } else { Err(SendRefused::MessagingOff) }
     }
+
+    fn sender(&self, order: &'a Order) -> Result<&Number, SendRefused> {
+        let found = self.numbers.get(&(&order.account, &order.sender)).and_then(Option::as_ref);
+        let number = found.ok_or(match order.sender {
+            NumberSought::FirstOfAgent(_) => SendRefused::AgentHasNoNumber,
+            NumberSought::Id(_) | NumberSought::Digits(_) => SendRefused::NoSuchNumber,
+        })?;
+        if !number.is_active() {
+            return Err(SendRefused::NumberReleased);
+        }
+        match (&order.agent, &number.agent_id) {
+            (Some(asked), Some(owner)) if asked != owner => Err(SendRefused::NumberOfAnotherAgent),
+            _ => Ok(number),
+        }
+    }
+}
+
+fn each_once<T: Copy + Eq + std::hash::Hash>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = std::collections::HashSet::new();
+    all.filter(|one| seen.insert(*one)).collect()
+}
+
+/// Refuses what the wallets don't cover, in the order of the orders: before anything is written, so that one refusal
+/// undoes nothing of the others. [`charge`] makes sure of it.
+async fn refuse_uncovered(tx: &mut Tx, drafts: &mut [Result<Draft<'_>, SendRefused>]) -> Result<(), StoreError> {
+    let mut wallets: HashMap<&AccountId, Micros> = HashMap::new();
+    for place in drafts {
+        let Ok(Draft { order, price, .. }) = place else { continue };
+        let (order, price) = (*order, *price);
+        if price.is_zero() {
+            continue;
+        }
+        let account = &order.account;
+        if !wallets.contains_key(account) {
+            wallets.insert(account, tx.of(account).balance(Book::Wallet).await?);
+        }
+        match wallets.get_mut(account).filter(|left| left.0 >= price.0) {
+            Some(left) => left.0 -= price.0,
+            None => *place = Err(SendRefused::InsufficientBalance { price }),
+        }
+    }
+    Ok(())
+}
+
+/// Puts the messages into their conversations; until when each conversation's messages are held.
+async fn touch(tx: &mut Tx, drafts: &mut [&mut Draft<'_>]) -> Result<Vec<Timestamp>, StoreError> {
+    let mut conversations: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
+    for (n, draft) in drafts.iter().enumerate() {
+        // The order of `Touch::order`.
+        conversations.entry((draft.message.from.clone(), draft.message.to.clone())).or_default().push(n);
+    }
+    let times: Vec<Vec<Timestamp>> =
+        conversations.values().map(|all| all.iter().map(|n| drafts[*n].message.at).collect()).collect();
+    let touches: Vec<Touch<'_>> = conversations
+        .values()
+        .zip(&times)
+        .filter_map(|(all, at)| {
+            let Draft { agent, message, .. } = &*drafts[*all.last()?];
+            Some(Touch {
+                fresh_id: &message.conversation_id,
+                account_id: &message.account_id,
+                number_id: &message.number_id,
+                phone_number: &message.from,
+                participant: &message.to,
+                agent_id: agent.as_ref(),
+                channel: message.channel,
+                body: &message.body,
+                at,
+            })
+        })
+        .collect();
+    let touched = tx.touch_conversations(&touches).await?;
+    let mut held_until = vec![Timestamp::from_micros(0); drafts.len()];
+    for (all, touched) in conversations.values().zip(touched) {
+        for (n, at) in all.iter().zip(touched.at) {
+            let message = &mut drafts[*n].message;
+            message.conversation_id = touched.id.clone();
+            message.at = at;
+            held_until[*n] = touched.send_held_until;
+        }
+    }
+    Ok(held_until)
+}
+
+/// Writes the messages, their jobs and their counts.
+async fn keep(tx: &mut Tx, drafts: &[&Draft<'_>], held_until: &[Timestamp]) -> Result<(), StoreError> {
+    let messages: Vec<_> = drafts.iter().map(|draft| (&draft.message, draft.price)).collect();
+    tx.insert_messages(&messages).await?;
+    let jobs =
+        messages.iter().zip(held_until).map(|((message, _), held)| SendJob { message, due_at: message.at.max(*held) });
+    tx.insert_send_jobs(&jobs.collect::<Vec<_>>()).await?;
+    for Draft { agent, message, .. } in drafts {
+        let segments = i64::from(message.segments);
+        let delta = UsageDelta { messages_out: 1, segments, ..UsageDelta::default() };
+        let (agent, lane) = (agent.as_ref().map_or("", AgentId::as_str), message.conversation_id.as_str());
+        tx.of(&message.account_id).count_usage(message.at, Some(&message.number_id), agent, lane, delta);
+    }
+    Ok(())
+}
+
+/// Takes the prices out of the wallets.
+async fn charge(tx: &mut Tx, drafts: &[&Draft<'_>]) -> Result<(), StoreError> {
+    let mut bills: BTreeMap<&AccountId, Vec<Posting>> = BTreeMap::new();
+    for Draft { order, price, message, .. } in drafts.iter().filter(|draft| !draft.price.is_zero()) {
+        let (kind, reference) = (EntryKind::MessageOut, message.id.to_string());
+        bills.entry(&order.account).or_default().push(Posting { kind, amount: *price, reference, at: message.at });
+    }
+    for (account, bill) in bills {
+        if !tx.of(account).post_all_covered(EntryKind::MessageOut, &bill).await? {
+            return Err(StoreError::Clash("a wallet was emptied meanwhile".to_owned()));
+        }
+    }
+    Ok(())
 }
 
 fn reachable(to: &Destination) -> Result<String, SendRefused> {
@@ -172,9 +270,4 @@ fn reachable(to: &Destination) -> Result<String, SendRefused> {
 fn is_service_line(code: &str) -> bool {
     let n11 = code.len() == 3 && code.ends_with("11") && !code.starts_with(['0', '1']);
     n11 || matches!(code, "112" | "988" | "999" | "000")
-}
-
-async fn charge(scope: &mut Scope<'_>, id: &MessageId, price: Micros, at: Timestamp) -> Result<(), SendRefused> {
-    let posting = Posting { kind: EntryKind::MessageOut, amount: price, reference: id.to_string(), at };
-    if scope.post_covered(&posting).await? { Ok(()) } else { Err(SendRefused::InsufficientBalance { price }) }
 }

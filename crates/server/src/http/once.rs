@@ -89,6 +89,15 @@ pub struct Once {
     key: Option<Arc<OnceKey>>,
 }
 
+/// How a request stands that claimed its key.
+pub enum Begun {
+    /// It is to happen.
+    Fresh,
+    /// It has happened, with this answer.
+    Done(Reply),
+    Refused(ApiError),
+}
+
 struct OnceKey {
     key: String,
     /// SHA-256 of method, path, query and body.
@@ -144,8 +153,30 @@ impl Once {
         account: &AccountId,
         now: offhook_domain::Timestamp,
     ) -> Result<Option<Reply>, ApiError> {
-        let Some(key) = &self.key else { return Ok(None) };
-        key.judge(tx.of(account).claim_once(&key.key, &key.fingerprint, now).await?)
+        match self.claim(tx, account, now).await? {
+            Begun::Fresh => Ok(None),
+            Begun::Done(reply) => Ok(Some(reply)),
+            Begun::Refused(error) => Err(error),
+        }
+    }
+
+    /// As [`Once::begin`], for a transaction that others share: a refusal does not end it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn claim(
+        &self,
+        tx: &mut Tx,
+        account: &AccountId,
+        now: offhook_domain::Timestamp,
+    ) -> Result<Begun, StoreError> {
+        let Some(key) = &self.key else { return Ok(Begun::Fresh) };
+        let claim = tx.of(account).claim_once(&key.key, &key.fingerprint, now).await?;
+        Ok(match key.judge(claim) {
+            Ok(None) => Begun::Fresh,
+            Ok(Some(reply)) => Begun::Done(reply),
+            Err(error) => Begun::Refused(error),
+        })
     }
 
     /// The kept answer where there is one, without claiming the key: an operation that asks others first looks

@@ -15,9 +15,10 @@ use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::value::{Row, Value};
 use super::{Sql, Tx, Work};
@@ -81,21 +82,30 @@ impl Sqlite {
         Ok(Self { shared: Arc::new(Shared { writer, readers, turn: AtomicUsize::new(0), _lock: lock }) })
     }
 
-    pub(super) async fn write<T, E>(&self, work: impl Work<T, E>) -> Result<T, E>
+    pub(super) async fn write<T, E>(&self, work: impl Work<T, E>, then: impl FnOnce(Result<T, E>) + Send + 'static)
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        submit(&self.shared.writer.jobs, work).await
+        submit(&self.shared.writer.jobs, Typed::boxed(work, then)).await;
     }
 
-    pub(super) async fn read<T, E>(&self, work: impl Work<T, E>) -> Result<T, E>
+    /// As [`Sqlite::write`], where there is room for it at once.
+    pub(super) fn write_soon<T, E>(&self, work: impl Work<T, E>, then: impl FnOnce(Result<T, E>) + Send + 'static)
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        drop(self.shared.writer.jobs.try_send(Typed::boxed(work, then)));
+    }
+
+    pub(super) async fn read<T, E>(&self, work: impl Work<T, E>, then: impl FnOnce(Result<T, E>) + Send + 'static)
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
         let turn = self.shared.turn.fetch_add(1, Ordering::Relaxed) % self.shared.readers.len();
-        submit(&self.shared.readers[turn].jobs, work).await
+        submit(&self.shared.readers[turn].jobs, Typed::boxed(work, then)).await;
     }
 }
 
@@ -114,6 +124,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     connection.busy_timeout(PATIENCE)?;
+    // Else SQLite looks at the value of a LIMIT's parameter, and so parses and plans the statement anew at every use.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -16_000)?;
@@ -359,28 +371,35 @@ trait Job: Send {
     fn finish(self: Box<Self>, committed: Result<(), &StoreError>);
 }
 
-struct Typed<F, T, E> {
+struct Typed<F, T, E, N> {
     work: F,
     result: Option<Result<T, E>>,
-    reply: oneshot::Sender<Result<T, E>>,
+    then: N,
 }
 
-async fn submit<T, E>(queue: &mpsc::Sender<Box<dyn Job>>, work: impl Work<T, E>) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: From<StoreError> + Send + 'static,
-{
-    let stopped = || E::from(StoreError::Unavailable("the store has stopped".to_owned()));
-    let (reply, answer) = oneshot::channel();
-    queue.send(Box::new(Typed { work, result: None, reply })).await.map_err(|_| stopped())?;
-    answer.await.unwrap_or_else(|_| Err(stopped()))
+/// Where the thread has stopped, what is to be told the result goes unused with the job.
+async fn submit(queue: &mpsc::Sender<Box<dyn Job>>, job: Box<dyn Job>) {
+    drop(queue.send(job).await);
 }
 
-impl<F, T, E> Job for Typed<F, T, E>
+impl<F, T, E, N> Typed<F, T, E, N>
 where
     F: Work<T, E>,
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
+    N: FnOnce(Result<T, E>) + Send + 'static,
+{
+    fn boxed(work: F, then: N) -> Box<dyn Job> {
+        Box::new(Self { work, result: None, then })
+    }
+}
+
+impl<F, T, E, N> Job for Typed<F, T, E, N>
+where
+    F: Work<T, E>,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+    N: FnOnce(Result<T, E>) + Send,
 {
     fn run(&mut self, mut tx: Tx) -> bool {
         // A panic in one transaction must not take the writer down with everybody else's.
@@ -405,8 +424,7 @@ where
             (Err(error), _) => Err(error.clone().into()),
             (Ok(()), None) => Err(StoreError::Unavailable("the transaction was not run".to_owned()).into()),
         };
-        // The caller may have gone away; what is committed stays committed.
-        drop(self.reply.send(result));
+        (self.then)(result);
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::Sql;
 use super::postgres::Session;
 use super::sqlite;
 use super::value::{Row, Value};
+use super::{Sql, SqlMany};
 use crate::error::StoreError;
 use crate::sums::Sums;
 
@@ -96,39 +96,77 @@ impl Tx {
         }
     }
 
-    /// Runs one statement for each set of parameters, in order and in one round trip, and tells how many rows each
-    /// changed.
+    /// Runs one statement for many rows of parameters, in one round trip, and tells for each whether it changed
+    /// anything.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn change_each<const N: usize>(
         &mut self,
-        sql: Sql,
+        sql: SqlMany,
         each: Vec<[Value; N]>,
-    ) -> Result<Vec<u64>, StoreError> {
-        self.may_write(sql)?;
+    ) -> Result<Vec<bool>, StoreError> {
+        self.may_write(sql.one)?;
         match &mut self.connection {
             Connection::Sqlite { connection, failed } => {
-                noted(failed, each.iter().map(|params| sqlite::execute(connection, sql, params)).collect())
+                let change = |params: &[Value; N]| sqlite::execute(connection, sql.one, params).map(|rows| rows > 0);
+                noted(failed, each.iter().map(change).collect())
             }
-            Connection::Postgres(session) => session.execute_each(sql, each.into_iter().map(Vec::from).collect()).await,
+            Connection::Postgres(session) => session.execute_each(sql, each).await,
         }
     }
 
-    /// The rows of one query for each set of parameters, in order and in one round trip.
+    /// As [`Tx::change_each`], where nobody needs the result. On PostgreSQL it is put off, as [`Tx::run`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn run_each<const N: usize>(&mut self, sql: SqlMany, each: Vec<[Value; N]>) -> Result<(), StoreError> {
+        self.may_write(sql.one)?;
+        match &mut self.connection {
+            Connection::Sqlite { connection, failed } => {
+                let run = |params: &[Value; N]| sqlite::execute(connection, sql.one, params).map(drop);
+                noted(failed, each.iter().try_for_each(run))
+            }
+            Connection::Postgres(session) => {
+                session.put_off_each(sql, each);
+                Ok(())
+            }
+        }
+    }
+
+    /// The rows of one query for each row of parameters, in order and in one round trip.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn rows_each<const N: usize>(
         &mut self,
-        sql: Sql,
+        sql: SqlMany,
         each: Vec<[Value; N]>,
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         match &mut self.connection {
             Connection::Sqlite { connection, failed } => {
-                noted(failed, each.iter().map(|params| sqlite::query(connection, sql, params)).collect())
+                noted(failed, each.iter().map(|params| sqlite::query(connection, sql.one, params)).collect())
             }
-            Connection::Postgres(session) => session.query_each(sql, each.into_iter().map(Vec::from).collect()).await,
+            Connection::Postgres(session) => session.query_each(sql, each).await,
+        }
+    }
+
+    /// As [`Tx::rows_each`], for a statement that can't tell which row of parameters a result belongs to: whoever asks
+    /// tells by what is in it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn rows_of_all<const N: usize>(
+        &mut self,
+        sql: SqlMany,
+        each: Vec<[Value; N]>,
+    ) -> Result<Vec<Row>, StoreError> {
+        match &mut self.connection {
+            Connection::Sqlite { connection, failed } => {
+                let rows = each.iter().map(|params| sqlite::query(connection, sql.one, params)).collect();
+                noted(failed, rows).map(|rows: Vec<Vec<Row>>| rows.into_iter().flatten().collect())
+            }
+            Connection::Postgres(session) => session.query_all(sql, each).await,
         }
     }
 

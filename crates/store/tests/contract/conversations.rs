@@ -174,19 +174,19 @@ pub async fn say(
     let (agent_id, participant) = (number.agent_id.clone(), participant.to_owned());
     let work = async move |tx: &mut Tx| {
         let mut message = message.clone();
-        let mut scope = tx.of(&message.account_id);
         let touch = Touch {
             fresh_id: &message.conversation_id,
+            account_id: &message.account_id,
             number_id: &message.number_id,
             phone_number: &ours,
             participant: &participant,
             agent_id: agent_id.as_ref(),
             channel: message.channel,
             body: &message.body,
-            at,
+            at: &[at],
         };
-        message.conversation_id = scope.touch_conversation(&touch).await?.id;
-        scope.insert_message(&message, Micros(0)).await?;
+        message.conversation_id = tx.touch_conversations(&[touch]).await?.remove(0).id;
+        tx.insert_messages(&[(&message, Micros(0))]).await?;
         Ok::<_, StoreError>(message.clone())
     };
     store.write(work).await.unwrap()

@@ -21,6 +21,7 @@ mod files;
 mod idempotency;
 mod leases;
 mod ledger;
+mod many;
 mod migrations;
 mod numbers;
 mod plans;

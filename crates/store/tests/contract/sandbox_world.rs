@@ -56,9 +56,8 @@ on_both_engines!(a_handset_holds_a_text_once, async |store| {
         media_urls: if n == 1 { vec!["https://example.com/a.png".to_owned()] } else { Vec::new() },
         at: NOON.plus(Duration::from_secs(n)),
     };
-    assert!(keep(&store, &text(1, "one")).await);
-    assert!(!keep(&store, &text(1, "another")).await);
-    assert!(keep(&store, &text(2, "two")).await);
+    keep(&store, &[text(1, "one")]).await;
+    keep(&store, &[text(1, "another"), text(2, "two"), text(2, "twice")]).await;
     let window = Window { limit: 1, offset: 1 };
     let read = async move |tx: &mut Tx| tx.handset_texts("+14152010000", window).await;
     let page = store.read::<_, StoreError>(read).await.unwrap();
@@ -72,12 +71,10 @@ on_both_engines!(what_is_in_the_air_arrives_in_order_and_once, async |store| {
         payload: format!("payload {n}"),
     };
     let launch = async move |tx: &mut Tx| {
-        for n in [1, 2, 3, 3] {
-            tx.put_in_air(&thing(n)).await?;
-        }
-        Ok::<_, StoreError>(())
+        tx.put_in_air(&[thing(1), thing(2)]).await?;
+        tx.put_in_air(&[thing(2), thing(3), thing(3)]).await
     };
-    store.write(launch).await.unwrap();
+    store.write::<_, StoreError>(launch).await.unwrap();
     assert_eq!(due_by(&store, 8).await, [thing(3), thing(2)]);
     let landed = vec![thing(3).id, thing(2).id];
     store.write::<_, StoreError>(async move |tx: &mut Tx| tx.land(&landed).await).await.unwrap();
@@ -102,9 +99,9 @@ async fn sold_under(store: &Store, reference: &PurchaseId) -> Option<String> {
     store.read::<_, StoreError>(read).await.unwrap().map(|number| number.to_string())
 }
 
-async fn keep(store: &Store, text: &HandsetText) -> bool {
-    let text = text.clone();
-    store.write::<_, StoreError>(async move |tx: &mut Tx| tx.keep_handset_text(&text).await).await.unwrap()
+async fn keep(store: &Store, texts: &[HandsetText]) {
+    let texts = texts.to_vec();
+    store.write::<_, StoreError>(async move |tx: &mut Tx| tx.keep_handset_texts(&texts).await).await.unwrap();
 }
 
 async fn due_by(store: &Store, seconds: u64) -> Vec<Airborne> {

@@ -1,8 +1,9 @@
 //! Messages that wait to be handed to a carrier: found by age, or conversation by conversation.
 
-use offhook_domain::message::{Direction, Message};
+use offhook_domain::message::Direction;
 use offhook_domain::number::Number;
 use offhook_domain::{ConversationId, Id, MessageId, Timestamp};
+use offhook_store::send_jobs::SendJob;
 use offhook_store::{Store, StoreError, Tx};
 
 use crate::conversations::say;
@@ -59,12 +60,10 @@ async fn waiting(store: &Store, number: &Number, count: usize) -> (ConversationI
     let conversation = messages[0].conversation_id.clone();
     let ids = messages.iter().map(|message| message.id.clone()).collect();
     let work = async move |tx: &mut Tx| {
-        for Message { id, number_id, conversation_id, at, .. } in &messages {
-            tx.insert_send_job(id, number_id.as_str(), conversation_id, *at, *at).await?;
-        }
-        Ok::<_, StoreError>(())
+        let jobs: Vec<_> = messages.iter().map(|message| SendJob { message, due_at: message.at }).collect();
+        tx.insert_send_jobs(&jobs).await
     };
-    store.write(work).await.unwrap();
+    store.write::<_, StoreError>(work).await.unwrap();
     (conversation, ids)
 }
 

@@ -5,7 +5,7 @@ use offhook_store::{Sql, StoreError, Tx, every_statement};
 
 on_both_engines!(every_statement_prepares, async |store| {
     let mut wrong = Vec::new();
-    for sql in every_statement() {
+    for sql in every_statement(store.engine()) {
         if let Err(error) = store.write(async move |tx: &mut Tx| tx.prepare(sql).await).await {
             wrong.push(format!("{error}\n  {}", sql.0));
         }

@@ -1,19 +1,21 @@
 //! `POST /v1/messages`
 
 use axum::extract::State;
-use axum::response::Response;
-use offhook_domain::message::{Channel, MessageStatus};
+use axum::response::{IntoResponse, Response};
+use offhook_domain::message::{Channel, Message, MessageStatus};
 use offhook_domain::{AgentId, ConversationId, Destination, E164, MessageId, NumberId};
+use offhook_store::numbers::NumberSought;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::send_message::{self, Accepted, Order, SendRefused, Sender};
-use crate::app::{App, Ring};
+use crate::app::App;
+use crate::app::accepting::{Answer, Wanted};
+use crate::app::send_message::{Order, SendRefused};
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::{Body, Named};
 use crate::http::fields::{Casing, Fields, FromField, Input, Problem};
-use crate::http::once::{Once, Reply};
+use crate::http::once::{Once, Reply, replayed};
 use crate::http::values::{List, MediaUrl, Ref, Text};
 use crate::telemetry::names;
 
@@ -132,21 +134,22 @@ pub async fn handle(
     Body(input): Body<SendMessage>,
 ) -> Result<Response, ApiError> {
     let reply_to = input.reply_to_message_id.as_ref().map(|t| t.0.clone());
-    let order = order(input)?;
-    let (account, doors) = (caller.account.clone(), app.clone());
+    let order = order(&caller, input)?;
     let channel = Channel::for_media(&order.media_urls);
-    let answer = once
-        .write(&app, &caller, async move |tx| {
-            let accepted = send_message::accept(tx, &account, &order, doors.prices(), doors.now()).await?;
-            let line = accepted.message.number_id.to_string();
-            Ok(Reply::ok(&show(accepted, reply_to.clone()))?.ringing(Ring::Send(line)))
-        })
-        .await?;
-    metrics::counter!(names::MESSAGES, "direction" => "outbound", "channel" => channel.as_str()).increment(1);
-    Ok(answer)
+    let show = Box::new(move |message: &Message| Reply::ok(&show(message, reply_to.clone())));
+    let wanted = Wanted { app: app.clone(), order, once: once.clone(), show };
+    let answer = app.accepting.accept(wanted).await?;
+    once.settle();
+    Ok(match answer {
+        Answer::Replayed(reply) => replayed(reply),
+        Answer::Accepted(reply) => {
+            metrics::counter!(names::MESSAGES, "direction" => "outbound", "channel" => channel.as_str()).increment(1);
+            reply.into_response()
+        }
+    })
 }
 
-fn order(input: SendMessage) -> Result<Order, ApiError> {
+fn order(caller: &Caller, input: SendMessage) -> Result<Order, ApiError> {
     let to = match (input.to_number, input.recipients) {
         (Some(to), None) => to,
         _ => {
@@ -156,27 +159,28 @@ fn order(input: SendMessage) -> Result<Order, ApiError> {
     };
     let agent = input.agent_id.map(|agent| agent.id().cloned().ok_or_else(AgentId::missing)).transpose()?;
     let sender = match (input.number_id, input.from_number) {
-        (Some(number), _) => Sender::Number(number.id().cloned().ok_or_else(NumberId::missing)?),
-        (None, Some(phone)) => Sender::Digits(phone),
-        (None, None) => Sender::FirstOfAgent,
+        (Some(number), _) => NumberSought::Id(number.id().cloned().ok_or_else(NumberId::missing)?),
+        (None, Some(phone)) => NumberSought::Digits(phone),
+        (None, None) => NumberSought::FirstOfAgent(agent.clone().ok_or_else(AgentId::missing)?),
     };
     let mut media_urls: Vec<String> =
         input.media_urls.map(|list| list.0).unwrap_or_default().into_iter().map(|m| m.0).collect();
     if let Some(old) = input.media_url.filter(|old| !media_urls.contains(&old.0)) {
         media_urls.insert(0, old.0);
     }
-    Ok(Order { agent, sender, to, body: input.body.map(|b| b.0).unwrap_or_default(), media_urls })
+    let (account, body) = (caller.account.clone(), input.body.map(|b| b.0).unwrap_or_default());
+    Ok(Order { account, agent, sender, to, body, media_urls })
 }
 
-fn show(accepted: Accepted, reply_to: Option<String>) -> SentMessage {
+fn show(message: &Message, reply_to: Option<String>) -> SentMessage {
     SentMessage {
-        id: accepted.message.id,
-        status: accepted.message.status,
-        channel: accepted.message.channel,
-        from_number: accepted.from,
-        to_number: accepted.to,
-        conversation_id: accepted.conversation_id,
-        media_urls: accepted.message.media_urls,
+        id: message.id.clone(),
+        status: message.status,
+        channel: message.channel,
+        from_number: message.from.clone(),
+        to_number: message.to.clone(),
+        conversation_id: message.conversation_id.clone(),
+        media_urls: message.media_urls.clone(),
         // Replies are a thing of other channels: on SMS the parent is named and goes unresolved.
         reply_parent_unresolved: reply_to.is_some(),
         reply_to_message_id: reply_to,
@@ -197,7 +201,6 @@ impl From<SendRefused> for ApiError {
             }
             SendRefused::NumberOfAnotherAgent | SendRefused::NumberReleased => Self::refused(refused.to_string()),
             SendRefused::InsufficientBalance { .. } => Self::insufficient_balance(refused.to_string()),
-            SendRefused::Store(error) => Self::internal(error),
         }
     }
 }

@@ -86,8 +86,8 @@ pub async fn handle(State(app): State<App>, Body(input): Body<HandsetSends>) -> 
         media_urls: text.media_urls.clone(),
     });
     receive_message::receive(&app, vec![inbound]).await?;
-    let sent = text.clone();
-    let kept = app.store.write::<_, StoreError>(async move |tx: &mut Tx| tx.keep_handset_text(&sent).await).await;
+    let sent = [text.clone()];
+    let kept = app.store.write::<_, StoreError>(async move |tx: &mut Tx| tx.keep_handset_texts(&sent).await).await;
     if let Err(error) = kept {
         // The platform has the text: an error would have it sent again.
         tracing::warn!(%error, "the handset has no copy of the text it sent");
