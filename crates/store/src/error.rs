@@ -21,3 +21,11 @@ pub enum StoreError {
     #[error("statement failed: {0}")]
     Statement(String),
 }
+
+impl StoreError {
+    /// Whether it comes of what was to be written, so that another try would meet it again.
+    #[must_use]
+    pub fn is_of_the_values(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::Statement(_))
+    }
+}

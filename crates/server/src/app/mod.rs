@@ -6,6 +6,7 @@ pub mod api_keys;
 pub mod bootstrap;
 pub mod buy_number;
 mod carriers;
+mod fit_inbound;
 mod offers;
 pub mod post_event;
 mod readiness;

@@ -12,6 +12,7 @@ use offhook_store::message_flow::Touch;
 use offhook_store::{StoreError, Tx};
 
 use super::announce::{self, Received};
+use super::fit_inbound::fit;
 use super::{App, Ring, record_outcome};
 use crate::telemetry::names;
 
@@ -22,32 +23,69 @@ impl InboundSink for App {
     }
 }
 
-/// Keeps what carriers brought, all of it in one transaction.
+/// Keeps what carriers brought.
 ///
 /// # Errors
-/// [`StoreError`]: nothing is kept; the carrier must bring it again.
+/// [`StoreError`]: nothing is kept, or not all; the carrier must bring it again.
 pub async fn receive(app: &App, inbound: Vec<Inbound>) -> Result<(), StoreError> {
+    if receive_each(app, inbound).await?.contains(&false) {
+        return Err(StoreError::Unavailable("it can't be kept now".to_owned()));
+    }
+    Ok(())
+}
+
+/// Keeps what carriers brought in one transaction, and tells of each whether it is kept or must be brought again: one
+/// that can't be kept keeps no other from being received.
+///
+/// # Errors
+/// [`StoreError`]: nothing is kept.
+pub async fn receive_each(app: &App, inbound: Vec<Inbound>) -> Result<Vec<bool>, StoreError> {
+    let inbound: Vec<_> = inbound.into_iter().map(|one| fit(one, app.now())).collect();
+    match receive_together(app, inbound.clone()).await {
+        Err(error) if error.is_of_the_values() => {}
+        outcome => return outcome,
+    }
+    let mut kept = Vec::with_capacity(inbound.len());
+    for one in inbound {
+        match receive_together(app, vec![one]).await {
+            Err(error) if error.is_of_the_values() => {
+                tracing::error!(%error, "something that a carrier brought can't be kept");
+                kept.push(false);
+            }
+            outcome => kept.extend(outcome?),
+        }
+    }
+    Ok(kept)
+}
+
+async fn receive_together(app: &App, inbound: Vec<Inbound>) -> Result<Vec<bool>, StoreError> {
     let doors = app.clone();
+    let count = inbound.len();
     let mut messages = Vec::new();
     let mut receipts = Vec::new();
-    for one in inbound {
+    for (place, one) in inbound.into_iter().enumerate() {
         match one {
-            Inbound::Message(message) => messages.push(message),
+            Inbound::Message(message) => messages.push((place, message)),
             Inbound::Receipt(receipt) => receipts.push(receipt),
         }
     }
     // In one order for every transaction, so that two of them can't wait for each other (PostgreSQL).
-    messages.sort_by(|a, b| (&a.to, &a.from).cmp(&(&b.to, &b.from)));
+    messages.sort_by(|(_, a), (_, b)| (&a.to, &a.from).cmp(&(&b.to, &b.from)));
     receipts.sort_by(|a: &Receipt, b: &Receipt| a.carrier_message_id.cmp(&b.carrier_message_id));
-    let (after, received) = app
+    let (after, received, kept) = app
         .store
         .write::<_, StoreError>(async move |tx| {
             let after = record_outcome::apply_receipts(&doors, tx, &receipts).await?;
             let mut received = Vec::with_capacity(messages.len());
-            for message in &messages {
-                received.extend(keep_message(&doors, tx, message).await?);
+            let mut kept = vec![true; count];
+            for (place, message) in &messages {
+                match keep_message(&doors, tx, message).await? {
+                    Keeping::Kept(message) => received.push(message),
+                    Keeping::NothingToKeep => {}
+                    Keeping::Later => kept[*place] = false,
+                }
             }
-            Ok((after, received))
+            Ok((after, received, kept))
         })
         .await?;
     after.commit(app);
@@ -58,7 +96,16 @@ pub async fn receive(app: &App, inbound: Vec<Inbound>) -> Result<(), StoreError>
             app.wakes.ring(Ring::Deliver(webhook.to_string()));
         }
     }
-    Ok(())
+    Ok(kept)
+}
+
+/// What became of one text.
+enum Keeping {
+    Kept(Kept),
+    /// It was brought before, or nobody holds its number.
+    NothingToKeep,
+    /// Its number is sold to us and not stored yet.
+    Later,
 }
 
 /// A text that was kept, and the webhook that is to hear of it.
@@ -68,21 +115,20 @@ struct Kept {
 }
 
 /// Keeps one text. One that was brought before changes nothing; one for a number nobody holds is dropped.
-async fn keep_message(app: &App, tx: &mut Tx, inbound: &InboundMessage) -> Result<Option<Kept>, StoreError> {
+async fn keep_message(app: &App, tx: &mut Tx, inbound: &InboundMessage) -> Result<Keeping, StoreError> {
     if tx.was_received(inbound.carrier, &inbound.carrier_message_id).await? {
-        return Ok(None);
+        return Ok(Keeping::NothingToKeep);
     }
     let Some(number) = tx.holder_of(&inbound.to).await? else {
         if tx.is_being_bought(&inbound.to).await? {
-            // Sold to us and not stored yet: the carrier must bring it again.
-            return Err(StoreError::Unavailable("the number is being bought".to_owned()));
+            return Ok(Keeping::Later);
         }
         tracing::warn!(carrier = inbound.carrier, "a text for a number that nobody holds was dropped");
-        return Ok(None);
+        return Ok(Keeping::NothingToKeep);
     };
     let message = write_message(app, tx, inbound, &number).await?;
     let webhook = announce::message_received(app, tx, &message).await?;
-    Ok(Some(Kept { channel: message.message.channel, webhook }))
+    Ok(Keeping::Kept(Kept { channel: message.message.channel, webhook }))
 }
 
 async fn write_message(

@@ -28,7 +28,7 @@ pub async fn apply(State(app): State<App>, request: Request, next: Next) -> Resp
             let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
             match tokio::time::timeout(patience, answering).await {
                 Ok(Ok(response)) => response,
-                Ok(Err(_)) => ApiError::internal(&"a handler panicked").into_response(),
+                Ok(Err(_)) => panicked(&method),
                 Err(_) => timed_out(&method),
             }
         }
@@ -60,14 +60,24 @@ async fn read_whole(request: Request, limit: usize, patience: Duration) -> Resul
     }
 }
 
+fn timed_out(method: &Method) -> Response {
+    cut_short(method, "the request took too long")
+}
+
+fn panicked(method: &Method) -> Response {
+    tracing::error!("a handler panicked");
+    cut_short(method, "something went wrong here")
+}
+
 /// A 5xx may only say that nothing happened. After a change that is not known, so a change gets a 409: the
 /// client looks before it tries again, or repeats it under its `Idempotency-Key`.
-fn timed_out(method: &Method) -> Response {
-    let message = "the request took too long";
+fn cut_short(method: &Method, why: &str) -> Response {
     if method.is_safe() {
-        return ApiError::plain(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", message).into_response();
+        return ApiError::plain(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", why).into_response();
     }
-    let message = "the request took too long; whether it took effect is not known: look before you repeat it, or repeat it with its Idempotency-Key";
+    let message = format!(
+        "{why}; whether it took effect is not known: look before you repeat it, or repeat it with its Idempotency-Key"
+    );
     ApiError::conflict("CONFLICT", message).into_response()
 }
 

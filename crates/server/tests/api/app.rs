@@ -10,6 +10,7 @@
 mod books;
 mod client;
 mod fake_carrier;
+mod scripted_carrier;
 mod shape;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use tokio::sync::Notify;
 
 pub use client::{Answer, Client, id};
 pub use fake_carrier::{Deed, FakeCarrier};
+pub use scripted_carrier::{ScriptedCarrier, Turn};
 pub use shape::shape;
 
 /// A running installation with one account. Requests made on it are that account's.
@@ -151,6 +153,11 @@ impl Setup {
     /// With this carrier and no other.
     pub fn carrier(self, carrier: Arc<dyn Carrier>) -> Self {
         self.carriers(move |_| Carriers::new(vec![carrier]))
+    }
+
+    /// With these carriers and no other.
+    pub fn carriers_of(self, all: Vec<Arc<dyn Carrier>>) -> Self {
+        self.carriers(move |_| Carriers::new(all))
     }
 
     /// With the sandbox carrier.

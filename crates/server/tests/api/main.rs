@@ -5,6 +5,7 @@
 mod agents;
 mod app;
 mod bootstrap;
+mod carriers;
 mod contacts;
 mod control;
 mod conversations;

@@ -12,6 +12,7 @@
 #![allow(clippy::print_stdout, reason = "the seed, for who wants to repeat a run")]
 
 mod bad_disk;
+mod carriers;
 mod client;
 mod database;
 mod disk_full;

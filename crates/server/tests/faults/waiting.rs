@@ -27,3 +27,12 @@ pub async fn wait_until(what: &str, condition: impl Fn() -> bool) {
         tokio::time::sleep(LOOK).await;
     }
 }
+
+/// Looks again and again until it is so.
+pub async fn until(what: &str, look: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + WITHIN;
+    while !look().await {
+        assert!(Instant::now() < deadline, "not within {WITHIN:?}: {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
