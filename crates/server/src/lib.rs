@@ -14,6 +14,7 @@ pub mod guarded_http;
 pub mod http;
 pub mod jobs;
 pub mod lifecycle;
+mod open_files;
 pub mod secret_key;
 pub mod serve;
 pub mod startup;
