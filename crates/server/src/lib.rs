@@ -7,6 +7,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod clients;
 pub mod config;
 pub mod control;
 pub mod docs_site;
