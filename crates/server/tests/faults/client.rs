@@ -58,6 +58,17 @@ impl Client {
         self.call("DELETE", path, None, None).await
     }
 
+    /// A page that is no JSON.
+    pub async fn get_text(&self, path: &str) -> Result<String, Cut> {
+        let url = format!("{}{path}", self.base_url).parse().expect("a good URL");
+        let exchange = async {
+            let response = self.http.get(url).await.map_err(|_| Cut)?;
+            let bytes = response.into_body().collect().await.map_err(|_| Cut)?.to_bytes();
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or(Err(Cut))
+    }
+
     async fn call(&self, method: &str, path: &str, body: Option<&Value>, once: Option<&str>) -> Result<Answer, Cut> {
         let mut request = http::Request::builder()
             .method(method)

@@ -14,6 +14,9 @@
 mod bad_disk;
 mod carriers;
 mod client;
+mod clients;
+mod crowd;
+mod customers;
 mod database;
 mod disk_full;
 mod ledger_of_deeds;
