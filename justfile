@@ -25,6 +25,11 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# Measures; see benches/README.md. Arguments name engines and scenarios.
+bench *SCENARIOS:
+    cargo build --release --locked -p offhook-server -p offhook-benches
+    ./target/release/offhook-benches {{ SCENARIOS }}
+
 # Kills the server so many times on each engine, and accounts for everything.
 faults ROUNDS="50":
     OFFHOOK_FAULT_ROUNDS={{ ROUNDS }} ./test faults

@@ -3,15 +3,17 @@
 use crate::engine::{Engine, IntoValue, Sql, Store, Tx};
 use crate::error::StoreError;
 
-/// One step of the schema. Its text may hold `{clustered}`; see `migrations/0001_core.sql`.
+/// One step of the schema. Its text may hold `{clustered}` (see `migrations/0001_core.sql`) and `{now}` (see `0002`).
 struct Migration {
     version: i64,
     name: &'static str,
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "core", sql: include_str!("../migrations/0001_core.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "core", sql: include_str!("../migrations/0001_core.sql") },
+    Migration { version: 2, name: "database clock", sql: include_str!("../migrations/0002_database_clock.sql") },
+];
 
 const TABLE: Sql = Sql(
     "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL)",
@@ -69,9 +71,12 @@ async fn run(tx: &mut Tx) -> Result<usize, StoreError> {
 }
 
 async fn apply(tx: &mut Tx, sql: &'static str) -> Result<(), StoreError> {
-    let clustered = if tx.engine() == Engine::Sqlite { "WITHOUT ROWID" } else { "" };
+    let (clustered, now) = match tx.engine() {
+        Engine::Sqlite => ("WITHOUT ROWID", "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"),
+        Engine::Postgres => ("", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"),
+    };
     for statement in statements(sql) {
-        tx.define(&statement.replace("{clustered}", clustered)).await?;
+        tx.define(&statement.replace("{clustered}", clustered).replace("{now}", now)).await?;
     }
     Ok(())
 }

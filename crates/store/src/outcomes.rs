@@ -40,12 +40,13 @@ statements_for_many! {
             m.carrier, m.at, c.phone_number, c.participant, c.agent_id
             FROM messages m JOIN conversations c ON c.id = m.conversation_id
             WHERE m.carrier_message_id = $1 AND m.carrier = $2 AND m.direction = 'outbound'",
-        all: "SELECT e.n, m.id, m.account_id, m.number_id, m.conversation_id, m.channel, m.status, m.segments, m.price,
-            m.carrier, m.at, c.phone_number, c.participant, c.agent_id
-            FROM unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS e (carrier_message_id, carrier, n)
-            JOIN messages m ON m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier
-                AND m.direction = 'outbound'
-            JOIN conversations c ON c.id = m.conversation_id",
+        // OFFSET 0 has each looked up by itself: joined, PostgreSQL may read all of 'outbound' in the index instead.
+        all: "SELECT e.n, f.* FROM unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS e (carrier_message_id, carrier, n)
+            CROSS JOIN LATERAL (SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.channel, m.status,
+                m.segments, m.price, m.carrier, m.at, c.phone_number, c.participant, c.agent_id
+                FROM messages m JOIN conversations c ON c.id = m.conversation_id
+                WHERE m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier
+                AND m.direction = 'outbound' OFFSET 0) f",
     };
     SET_STATUS = {
         one: "UPDATE messages SET status = $1, error_code = $2, failure_reason = $3, delivered_at = $4
@@ -94,11 +95,11 @@ statements_for_many! {
         one: "SELECT m.id, r.carrier_message_id FROM early_receipts r CROSS JOIN messages m
             WHERE r.carrier = $1 AND r.carrier_message_id = $2
             AND m.carrier_message_id = r.carrier_message_id AND m.carrier = r.carrier AND m.direction = 'outbound'",
-        all: "SELECT m.id, r.carrier_message_id
-            FROM unnest($1::TEXT[], $2::TEXT[]) AS e (carrier, carrier_message_id)
-            JOIN early_receipts r ON r.carrier = e.carrier AND r.carrier_message_id = e.carrier_message_id
-            JOIN messages m ON m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier
-                AND m.direction = 'outbound'",
+        all: "SELECT f.* FROM unnest($1::TEXT[], $2::TEXT[]) AS e (carrier, carrier_message_id)
+            CROSS JOIN LATERAL (SELECT m.id, r.carrier_message_id FROM early_receipts r CROSS JOIN messages m
+                WHERE r.carrier = e.carrier AND r.carrier_message_id = e.carrier_message_id
+                AND m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier
+                AND m.direction = 'outbound' OFFSET 0) f",
     };
     DROP_EARLY = {
         one: "DELETE FROM early_receipts WHERE carrier = $1 AND carrier_message_id = $2",

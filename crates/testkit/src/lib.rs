@@ -1,4 +1,5 @@
 //! offhook-testkit.
 
 pub mod clock;
+pub mod tcp_proxy;
 pub mod webhook_receiver;

@@ -88,12 +88,21 @@ struct Connections {
     closed: usize,
 }
 
-#[derive(Debug)]
+type Choose = Box<dyn FnMut(&Received) -> Mode + Send>;
+
 struct Script {
     standing: Mode,
     once: VecDeque<Mode>,
+    /// Chooses in place of the standing mode.
+    choose: Option<Choose>,
     delay: Duration,
     secret: Option<String>,
+}
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Script").field("standing", &self.standing).field("once", &self.once).finish_non_exhaustive()
+    }
 }
 
 impl WebhookReceiver {
@@ -104,7 +113,13 @@ impl WebhookReceiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port on loopback");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let script = Script { standing: Mode::status(200), once: VecDeque::new(), delay: Duration::ZERO, secret: None };
+        let script = Script {
+            standing: Mode::status(200),
+            once: VecDeque::new(),
+            choose: None,
+            delay: Duration::ZERO,
+            secret: None,
+        };
         let shared = Arc::new(Shared {
             script: Mutex::new(script),
             received: watch::Sender::default(),
@@ -169,7 +184,14 @@ impl WebhookReceiver {
     }
 
     pub fn set_mode(&self, mode: Mode) {
-        self.script().standing = mode;
+        let mut script = self.script();
+        script.standing = mode;
+        script.choose = None;
+    }
+
+    /// Answers each request from now on as `choose` says of it.
+    pub fn answer_each(&self, choose: impl FnMut(&Received) -> Mode + Send + 'static) {
+        self.script().choose = Some(Box::new(choose));
     }
 
     /// Answers one request so, before the standing mode applies again. Several queue up: a failure, then success.

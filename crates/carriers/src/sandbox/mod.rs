@@ -59,7 +59,8 @@ impl Carrier for SandboxCarrier {
                 Err(BuyError::Unknown("the sandbox lost its answer".to_owned()))
             }
             Ok(true) => Ok(()),
-            Err(error) => Err(BuyError::Unknown(error.to_string())),
+            Err(WorldError::NotDone(why)) => Err(BuyError::NotBought(why)),
+            Err(WorldError::Unknown(why)) => Err(BuyError::Unknown(why)),
         }
     }
 

@@ -27,8 +27,10 @@ pub async fn send(world: &dyn SandboxWorld, now: Timestamp, submission: &Submiss
     }
     // A fresh id for every submission: this network, like any, does not notice that it gets a text twice.
     let id = format!("sbx_{}", MessageId::generate(now).as_str().trim_start_matches(MessageId::PREFIX));
-    if let Err(error) = take(world, now, &id, submission, fate).await {
-        return SendOutcome::Unknown(Failure::new("30001", &error.to_string()));
+    match take(world, now, &id, submission, fate).await {
+        Ok(()) => {}
+        Err(WorldError::NotDone(why)) => return SendOutcome::NotTaken(Failure::new("30022", &why)),
+        Err(WorldError::Unknown(why)) => return SendOutcome::Unknown(Failure::new("30001", &why)),
     }
     match fate {
         Fate::ReceiptFirst => {

@@ -5,10 +5,16 @@ use offhook_domain::message::{Failure, ReceiptStatus};
 use offhook_domain::{E164, MessageId, PurchaseId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// The sandbox's memory failed; whether it took effect is not known.
+/// The sandbox's memory failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the sandbox's memory failed: {0}")]
-pub struct WorldError(pub String);
+pub enum WorldError {
+    /// Nothing was done.
+    #[error("the sandbox's memory failed: {0}")]
+    NotDone(String),
+    /// It may have been done.
+    #[error("the sandbox's memory failed, and it may have been done: {0}")]
+    Unknown(String),
+}
 
 /// A number sold, and the buyer's reference.
 #[derive(Debug, Clone, PartialEq, Eq)]

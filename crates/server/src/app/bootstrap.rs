@@ -109,7 +109,7 @@ async fn begin(app: &App) -> Result<Option<Begun>, StoreError> {
             let mut number_bought = tx.setting(NUMBER_BOUGHT).await?.is_some();
             let mut lease = None;
             if tx.engine() == Engine::Postgres && !(key_given && (number_bought || !sandbox)) {
-                lease = tx.acquire_lease(LEASE_NAME, &node, now, now.plus(LEASE)).await?;
+                lease = tx.acquire_lease(LEASE_NAME, &node, LEASE).await?;
                 if lease.is_none() {
                     return Ok(None);
                 }

@@ -3,6 +3,8 @@
 //! Many at a time: the messages are read together, moved in memory ([`Moving`]), and written together, so that a
 //! hundred outcomes cost PostgreSQL a handful of round trips.
 
+mod moving;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
@@ -12,9 +14,10 @@ use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Failure, MessageStatus, ReceiptStatus, SendOutcome};
 use offhook_domain::webhook::{EventType, Webhook};
 use offhook_domain::{AccountId, AgentId, ConversationId, MessageId, Timestamp};
-use offhook_store::outcomes::{EarlyReceipt, Flight, KeptReceipt, StatusMove};
+use offhook_store::outcomes::{EarlyReceipt, Flight, KeptReceipt};
 use offhook_store::{Engine, StoreError, Tx};
 
+use self::moving::{Group, Moving, Told};
 use super::{App, Ring, announce};
 use crate::jobs::lines::LeaseName;
 use crate::telemetry::names;
@@ -24,6 +27,9 @@ use crate::telemetry::names;
 pub struct Outcome {
     pub message_id: MessageId,
     pub conversation_id: ConversationId,
+    /// The two ends, by which conversations are put in order.
+    pub from: String,
+    pub to: String,
     pub carrier: String,
     /// Tries before this one that came to nothing.
     pub attempts: i64,
@@ -86,8 +92,8 @@ pub async fn record(
 ) -> Result<Recorded, StoreError> {
     let lease = lease.cloned();
     let mut outcomes = outcomes.to_vec();
-    // By conversation, so that two transactions lock rows in the same order (PostgreSQL).
-    outcomes.sort_by(|a, b| (&a.conversation_id, &a.message_id).cmp(&(&b.conversation_id, &b.message_id)));
+    // In the order of `Touch::order`, so that two transactions lock conversations in the same (PostgreSQL).
+    outcomes.sort_by(|a, b| (&a.from, &a.to, &a.message_id).cmp(&(&b.from, &b.to, &b.message_id)));
     let doors = app.clone();
     let (recorded, after) = app
         .store
@@ -241,8 +247,10 @@ async fn apply_kept(app: &App, belated: Vec<(MessageId, String)>) -> Result<(), 
         .write::<_, StoreError>(async move |tx| {
             let (messages, ids): (Vec<_>, Vec<_>) = belated.iter().cloned().unzip();
             let flights = tx.flights(&messages).await?;
-            let known: Vec<_> =
+            let mut known: Vec<_> =
                 flights.iter().zip(&ids).filter_map(|(flight, id)| Some((flight.as_ref()?, id.as_str()))).collect();
+            // As the others that take receipts, and other nodes that found the same ones: see `record`.
+            known.sort_by_key(|(flight, _)| (&flight.conversation_id, &flight.id));
             let given: Vec<_> = known.iter().map(|(flight, id)| (&flight.id, *id)).collect();
             tx.set_carrier_message_ids(&given).await?;
             let asked: Vec<_> = known.iter().map(|(flight, id)| (flight.carrier.as_str(), *id)).collect();
@@ -303,10 +311,10 @@ async fn apply_answers(
     for (one, answer) in moving.iter_mut().zip(answers) {
         match answer {
             SendOutcome::Accepted { carrier_message_id } => {
-                one.receive_status(ReceiptStatus::Sent, None, app.now());
+                one.hear(Told::Receipt(ReceiptStatus::Sent, None, app.now()));
                 accepted.push((one, carrier_message_id.as_str()));
             }
-            SendOutcome::Refused(failure) | SendOutcome::NotTaken(failure) => refuse(app, tx, one, failure).await?,
+            SendOutcome::Refused(failure) | SendOutcome::NotTaken(failure) => one.hear(Told::Refused(failure.clone())),
             SendOutcome::Unknown(failure) => unknown.push((one, failure)),
         }
     }
@@ -320,50 +328,76 @@ async fn apply_answers(
     Ok(())
 }
 
-/// The carrier never had it, so the customer gets the price back.
-async fn refuse(app: &App, tx: &mut Tx, one: &mut Moving, failure: &Failure) -> Result<(), StoreError> {
-    if !matches!(one.status, MessageStatus::Queued | MessageStatus::Unconfirmed) {
-        return Ok(());
-    }
-    let flight = &one.flight;
-    let (kind, reference) = (EntryKind::MessageRefund, flight.id.to_string());
-    tx.of(&flight.account_id).post(&Posting { kind, amount: flight.price, reference, at: app.now() }).await?;
-    one.go(MessageStatus::Failed, Some(failure.clone()), None);
-    Ok(())
-}
-
 /// A receipt that names our own id may tell more than the lost answer.
 async fn end_unconfirmed(tx: &mut Tx, lost: Vec<(&mut Moving, &Failure)>) -> Result<(), StoreError> {
     let lost: Vec<_> = lost.into_iter().filter(|(one, _)| one.status == MessageStatus::Queued).collect();
     let flights: Vec<Flight> = lost.iter().map(|(one, _)| one.flight.clone()).collect();
     let early = tx.take_receipts_for(&flights.iter().collect::<Vec<_>>()).await?;
     for ((one, failure), kept) in lost.into_iter().zip(early) {
-        one.go(MessageStatus::Unconfirmed, Some(failure.clone()), None);
+        one.hear(Told::Lost(failure.clone()));
         kept.iter().for_each(|receipt| one.receive(receipt));
     }
     Ok(())
 }
 
-/// Writes where the messages came to, and tells the customers' servers that asked to hear of it.
-async fn write(app: &App, tx: &mut Tx, moving: Vec<Moving>) -> Result<After, StoreError> {
-    let moving: Vec<_> = moving.into_iter().filter(|one| !one.steps.is_empty()).collect();
-    let moves: Vec<_> = moving.iter().map(Moving::whole).collect();
-    let moved = tx.set_message_statuses(&moves).await?;
+/// Writes where the messages came to, returns the price of what a carrier refused, and tells the customers' servers that
+/// asked to hear of it.
+async fn write(app: &App, tx: &mut Tx, mut moving: Vec<Moving>) -> Result<After, StoreError> {
+    // In one order for every transaction, so that two of them can't wait for each other (PostgreSQL).
+    moving.sort_by(|a, b| (&a.flight.conversation_id, &a.flight.id).cmp(&(&b.flight.conversation_id, &b.flight.id)));
     let mut after = After::default();
     let mut listeners = Listeners::default();
-    for (one, _) in moving.into_iter().zip(moved).filter(|(_, moved)| *moved) {
-        let mut flight = one.flight;
-        let webhook = listeners.of(tx, &flight).await?;
-        for step in one.steps {
-            flight.status = step.to;
-            after.moved.push(step.to);
-            if let Some(webhook) = webhook {
-                announce::message_status(app, tx, webhook, &flight, step.failure.as_ref()).await?;
-                after.rings.push(Ring::Deliver(webhook.id.to_string()));
+    loop {
+        moving.retain(|one| !one.steps.is_empty());
+        if moving.is_empty() {
+            return Ok(after);
+        }
+        let moves: Vec<_> = moving.iter().map(Moving::whole).collect();
+        let moved = tx.set_message_statuses(&moves).await?;
+        let mut overtaken = Vec::new();
+        for (one, moved) in moving.into_iter().zip(moved) {
+            if moved {
+                settle_steps(app, tx, one, &mut listeners, &mut after).await?;
+            } else {
+                overtaken.push(one);
             }
         }
+        moving = look_again(tx, overtaken).await?;
     }
-    Ok(after)
+}
+
+/// What follows from the steps of one message, now that they are its own.
+async fn settle_steps(
+    app: &App,
+    tx: &mut Tx,
+    one: Moving,
+    listeners: &mut Listeners,
+    after: &mut After,
+) -> Result<(), StoreError> {
+    let mut flight = one.flight;
+    let webhook = listeners.of(tx, &flight).await?;
+    for step in one.steps {
+        flight.status = step.to;
+        after.moved.push(step.to);
+        if step.refunds {
+            // The carrier never had it.
+            let (kind, reference) = (EntryKind::MessageRefund, flight.id.to_string());
+            tx.of(&flight.account_id).post(&Posting { kind, amount: flight.price, reference, at: app.now() }).await?;
+        }
+        if let Some(webhook) = webhook {
+            announce::message_status(app, tx, webhook, &flight, step.failure.as_ref()).await?;
+            after.rings.push(Ring::Deliver(webhook.id.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// Messages that another transaction moved between our look and our write (PostgreSQL): what was told of them is told
+/// of where they are now.
+async fn look_again(tx: &mut Tx, overtaken: Vec<Moving>) -> Result<Vec<Moving>, StoreError> {
+    let ids: Vec<_> = overtaken.iter().map(|one| one.flight.id.clone()).collect();
+    let flights = tx.flights(&ids).await?.into_iter().zip(overtaken);
+    Ok(flights.filter_map(|(flight, one)| Some(one.again(flight?))).collect())
 }
 
 fn kept(receipt: &Receipt) -> KeptReceipt {
@@ -395,67 +429,5 @@ impl Listeners {
     }
 }
 
-/// A message on its way through statuses, in memory.
-struct Moving {
-    /// As it was read.
-    flight: Flight,
-    /// Where it is now.
-    status: MessageStatus,
-    steps: Vec<Step>,
-}
-
-struct Step {
-    to: MessageStatus,
-    failure: Option<Failure>,
-    delivered_at: Option<Timestamp>,
-}
-
-impl Moving {
-    fn new(flight: Flight) -> Self {
-        Self { status: flight.status, flight, steps: Vec::new() }
-    }
-
-    fn receive(&mut self, receipt: &KeptReceipt) {
-        self.receive_status(receipt.status, receipt.failure.clone(), receipt.at);
-    }
-
-    fn receive_status(&mut self, status: ReceiptStatus, failure: Option<Failure>, at: Timestamp) {
-        if let Some(to) = self.status.after_receipt(status) {
-            self.go(to, failure, (to == MessageStatus::Delivered).then_some(at));
-        }
-    }
-
-    fn go(&mut self, to: MessageStatus, failure: Option<Failure>, delivered_at: Option<Timestamp>) {
-        self.status = to;
-        self.steps.push(Step { to, failure, delivered_at });
-    }
-
-    /// From where it was read to where it is now.
-    fn whole(&self) -> StatusMove<'_> {
-        let last = self.steps.last();
-        StatusMove {
-            message: &self.flight.id,
-            from: self.flight.status,
-            to: self.status,
-            failure: last.and_then(|step| step.failure.as_ref()),
-            delivered_at: last.and_then(|step| step.delivered_at),
-        }
-    }
-}
-
-/// Messages in the order they first came up, each once.
-#[derive(Default)]
-struct Group {
-    all: Vec<Moving>,
-    places: HashMap<MessageId, usize>,
-}
-
-impl Group {
-    fn of(&mut self, flight: Flight) -> &mut Moving {
-        let place = *self.places.entry(flight.id.clone()).or_insert(self.all.len());
-        if place == self.all.len() {
-            self.all.push(Moving::new(flight));
-        }
-        &mut self.all[place]
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -84,13 +84,18 @@ impl SandboxWorld for StoredWorld {
     async fn carry(&self, text: Option<&HandsetMessage>, air: &[(Timestamp, AirPayload)]) -> Result<(), WorldError> {
         let text = text.map(|text| in_inbox(text, self.clock.now()));
         let air: Vec<Airborne> = air.iter().map(airborne).collect::<Result<_, _>>()?;
-        let gone = |_| WorldError("it takes nothing more".to_owned());
+        let gone = |_| WorldError::NotDone("it takes nothing more".to_owned());
         self.carrying.join(Load { text, air }).await.map_err(gone)?
     }
 }
 
+/// A real carrier would not be away together with our database. So it must not look as if one had lost answers: what
+/// was certainly not kept was not taken.
 fn failed(error: StoreError) -> WorldError {
-    WorldError(error.to_string())
+    match error {
+        StoreError::Unknown(_) => WorldError::Unknown(error.to_string()),
+        _ => WorldError::NotDone(error.to_string()),
+    }
 }
 
 fn in_inbox(text: &HandsetMessage, at: Timestamp) -> HandsetText {
@@ -112,6 +117,6 @@ fn airborne((due_at, payload): &(Timestamp, AirPayload)) -> Result<Airborne, Wor
         AirPayload::Message { id, .. } => format!("message {id}"),
         AirPayload::Receipt { carrier_message_id, status, .. } => format!("receipt {carrier_message_id} {status:?}"),
     };
-    let payload = serde_json::to_string(payload).map_err(|e| WorldError(e.to_string()))?;
+    let payload = serde_json::to_string(payload).map_err(|e| WorldError::NotDone(e.to_string()))?;
     Ok(Airborne { id, due_at: *due_at, payload })
 }

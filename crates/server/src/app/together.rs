@@ -93,3 +93,6 @@ impl<I, O> Drop for Batch<I, O> {
         self.together.go_on();
     }
 }
+
+#[cfg(test)]
+mod tests;

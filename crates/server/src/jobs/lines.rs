@@ -23,8 +23,11 @@ use crate::app::App;
 
 /// How often each node looks for lines with due work that nobody told it of.
 const SWEEP: Duration = Duration::from_secs(1);
-/// A lease counts as lost this much before it ends, so that clocks and pauses have room.
+/// A lease counts as lost this much before it ends, so that pauses have room. It is counted from before it was asked for,
+/// by a clock that no one sets; in the store it ends by the database's.
 const MARGIN: Duration = Duration::from_millis(500);
+/// Before the first repeat of what the database did not take.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// A kind of work in lines.
 pub trait LineWork: Send + Sync + 'static {
@@ -199,7 +202,7 @@ async fn due_here<W: LineWork>(app: &App, work: &W, now: Timestamp) -> Result<Ve
         let owner = app.node.clone();
         let elsewhere: HashSet<String> = app
             .store
-            .read::<_, StoreError>(async move |tx| tx.leases_of_others(&owner, now).await)
+            .read::<_, StoreError>(async move |tx| tx.leases_of_others(&owner).await)
             .await?
             .into_iter()
             .collect();
@@ -239,28 +242,41 @@ async fn hold_and_work<W: LineWork>(
             () = renew(app, &resource, &hold) => working.await,
         }
     };
-    let owner = app.node.clone();
-    app.store.urgent::<_, StoreError>(async move |tx| tx.release_lease(&resource, &owner, epoch).await).await?;
+    release(app, &resource, &hold).await;
     worked
 }
 
+/// Lets the line go. Otherwise nobody, this node included, could go on with it until the lease is over: a database that
+/// was away for a moment would stop for that long all lines it was away for.
+async fn release(app: &App, resource: &str, hold: &Hold) {
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let (name, owner, epoch) = (resource.to_owned(), app.node.clone(), hold.epoch);
+        let released =
+            app.store.urgent::<_, StoreError>(async move |tx| tx.release_lease(&name, &owner, epoch).await).await;
+        match released {
+            Err(error) if hold.is_held() => tracing::warn!(resource, %error, "a lease could not be let go yet"),
+            _ => return,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(SWEEP);
+    }
+}
+
 async fn acquire(app: &App, resource: &str) -> Result<Option<i64>, StoreError> {
-    let (resource, owner, now) = (resource.to_owned(), app.node.clone(), app.now());
-    let until = now.plus(app.config.leases.duration);
-    app.store.urgent(async move |tx| tx.acquire_lease(&resource, &owner, now, until).await).await
+    let (resource, owner, duration) = (resource.to_owned(), app.node.clone(), app.config.leases.duration);
+    app.store.urgent(async move |tx| tx.acquire_lease(&resource, &owner, duration).await).await
 }
 
 async fn renew(app: &App, resource: &str, hold: &Hold) {
     let duration = app.config.leases.duration;
     loop {
         tokio::time::sleep(duration / 3).await;
-        let (asked, now) = (Instant::now(), app.now());
+        let asked = Instant::now();
         let (name, owner, epoch) = (resource.to_owned(), app.node.clone(), hold.epoch);
         let renewed = app
             .store
-            .urgent::<_, StoreError>(async move |tx| {
-                tx.renew_lease(&name, &owner, epoch, now, now.plus(duration)).await
-            })
+            .urgent::<_, StoreError>(async move |tx| tx.renew_lease(&name, &owner, epoch, duration).await)
             .await;
         match renewed {
             Ok(true) => hold.extend(asked + duration - MARGIN),

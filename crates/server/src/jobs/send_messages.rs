@@ -256,6 +256,8 @@ impl<'a> Line<'a> {
             next: next.map(|next| next.message_id.clone()),
             message_id: job.message_id,
             conversation_id: job.conversation_id,
+            from: job.from,
+            to: job.to,
             carrier: job.carrier,
             attempts: job.attempts,
             accepted_at: job.at,

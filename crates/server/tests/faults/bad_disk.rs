@@ -7,14 +7,14 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use offhook_testkit::webhook_receiver::WebhookReceiver;
-
+use crate::cast::Cast;
 use crate::database::Database;
+use crate::from_environment;
 use crate::ledger_of_deeds::Deeds;
+use crate::load::{Load, Manners};
 use crate::process::{Launch, Offhook};
-use crate::refusals::{Load, Refused};
+use crate::reckoning::{Lateness, reckon};
 use crate::waiting::{answers, wait_until};
-use crate::{load, reckoning};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_can_not_be_written_is_lived_with() {
@@ -38,36 +38,41 @@ async fn live_through(failure: &str) {
     let disk = BadDisk::under(&database);
     let launch = Launch { settings: disk.settings(), ..Launch::default() };
     let mut offhook = Offhook::launch(&database, launch).await;
-    let customer = WebhookReceiver::start().await;
     let client = offhook.client();
-    let cast = load::prepare(&client, &customer).await;
-    let (deeds, refused) = (Deeds::default(), Refused::default());
+    let cast = Cast::of_plain_numbers(&client, 3).await;
+    let deeds = Deeds::default();
 
-    let load = Load::start(&client, &cast, &deeds, &refused);
-    wait_until("there is something to lose", || deeds.count() > 200).await;
-    disk.fails(failure);
-    answers(&client, "/readyz", 503).await;
-    let done = deeds.count() + refused.count();
-    wait_until("changes are tried", || deeds.count() + refused.count() > done + 50).await;
-    answers(&client, "/v1/conversations", 200).await;
+    for _ in 0..rounds() {
+        let load = Load::start(vec![client.clone()], &cast, &deeds, Manners::Anything);
+        let done = deeds.count_done();
+        wait_until("there is something to lose", || deeds.count_done() > done + 200).await;
+        disk.fails(failure);
+        answers(&client, "/readyz", 503).await;
+        answers(&client, "/v1/conversations", 200).await;
+        disk.is_well();
+        answers(&client, "/readyz", 200).await;
+        let done = deeds.count_done();
+        wait_until("it goes on by itself", || deeds.count_done() > done + 50).await;
+        disk.fails(failure);
+        answers(&client, "/readyz", 503).await;
+        offhook.kill().await;
+        load.stop().await;
+        disk.is_well();
+        database.let_time_pass().await;
+        offhook.restart().await;
+    }
+    let load = Load::start(vec![client.clone()], &cast, &deeds, Manners::Fails);
+    let done = deeds.count_done();
+    wait_until("changes are accepted again", || deeds.count_done() > done + 50).await;
+    load.stop().await;
     offhook.kill().await;
-    load.stop().await;
-
-    disk.is_well();
+    database.let_time_pass().await;
     offhook.restart().await;
-    let done = deeds.count();
-    let load = Load::start(&client, &cast, &deeds, &refused);
-    wait_until("changes are accepted again", || deeds.count() > done + 50).await;
-    load.stop().await;
-    reckoning::wait_until_quiet(&client, &cast, &offhook).await;
-    let books = reckoning::Books::read(&client, &cast).await;
-    books.check_refused(&refused.all());
-    books.check_sent(&deeds);
-    books.check_received(&deeds);
-    books.check_told(&customer.received());
-    offhook.stop().await;
-    reckoning::check_at_rest(&database).await;
-    println!("{}, {} refused", books.summary(&deeds, &customer.received()), refused.count());
+    reckon(&mut [offhook], &database, &cast, &deeds, Lateness::Never).await;
+}
+
+fn rounds() -> usize {
+    from_environment("OFFHOOK_FAULT_ROUNDS").unwrap_or(1)
 }
 
 struct BadDisk {

@@ -7,9 +7,9 @@ use offhook_store::send_jobs::SendJob;
 use offhook_store::{Sql, StoreError, Tx};
 use serde_json::{Value, json};
 
+use crate::cast::text;
 use crate::client::Client;
 use crate::database::Database;
-use crate::load::text;
 use crate::process::{Launch, Offhook};
 use crate::{vitals, waiting};
 

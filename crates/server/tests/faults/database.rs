@@ -1,11 +1,14 @@
 //! Where a server under test keeps what it knows, and a look into it while the server is down.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use offhook_store::engine::FromValue;
+use offhook_store::engine::{FromValue, IntoValue};
 use offhook_store::{Sql, Store, StoreError, Tx};
 use tempfile::TempDir;
+
+use crate::cluster::Cluster;
 
 pub enum Database {
     Sqlite { folder: TempDir },
@@ -33,15 +36,38 @@ impl Database {
         Self::Postgres { folder: tempfile::tempdir().unwrap(), url: format!("{base}/{name}") }
     }
 
+    /// In a server of the test's own.
+    pub fn in_cluster(cluster: &Cluster) -> Self {
+        Self::Postgres { folder: tempfile::tempdir().unwrap(), url: cluster.url() }
+    }
+
     pub fn folder(&self) -> &Path {
         match self {
             Self::Sqlite { folder } | Self::Postgres { folder, .. } => folder.path(),
         }
     }
 
+    /// The host and port of PostgreSQL.
+    pub fn server(&self) -> &str {
+        self.around_server().1
+    }
+
+    /// The URL of this database, asked for at another address such as a proxy's.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        let (before, _, after) = self.around_server();
+        format!("{before}@{address}/{after}")
+    }
+
+    fn around_server(&self) -> (&str, &str, &str) {
+        let Self::Postgres { url, .. } = self else { panic!("SQLite has no server") };
+        let (before, rest) = url.split_once('@').expect("postgres://user@host:port/database");
+        let (server, after) = rest.split_once('/').expect("postgres://user@host:port/database");
+        (before, server, after)
+    }
+
     /// The environment of a server on this database.
-    pub fn settings(&self) -> Vec<(String, String)> {
-        let data = ("OFFHOOK_DATA".to_owned(), self.data_dir().display().to_string());
+    pub fn settings(&self, node: &str) -> Vec<(String, String)> {
+        let data = ("OFFHOOK_DATA".to_owned(), self.data_dir(node).display().to_string());
         match self {
             Self::Sqlite { .. } => vec![data],
             Self::Postgres { url, .. } => vec![data, ("DATABASE_URL".to_owned(), url.clone())],
@@ -51,12 +77,12 @@ impl Database {
     /// Opens it; no server may be running on it.
     pub async fn open(&self) -> Store {
         match self {
-            Self::Sqlite { .. } => Store::open_sqlite(&self.data_dir().join("offhook.db"), 1).unwrap(),
+            Self::Sqlite { .. } => Store::open_sqlite(&self.data_dir("offhook").join("offhook.db"), 1).unwrap(),
             Self::Postgres { url, .. } => Store::open_postgres(url, 1).await.unwrap(),
         }
     }
 
-    /// Two hours go by while the server is down, as far as it can tell: whoever was buying has had his time, and what a
+    /// Two hours go by while nobody buys, as far as the server can tell: whoever was buying has had his time, and what a
     /// carrier was asked to take back is asked for again.
     pub async fn let_time_pass(&self) {
         const BUYING: Sql = Sql("UPDATE purchases SET settle_after = settle_after - 7200000000,
@@ -69,8 +95,8 @@ impl Database {
         self.open().await.write(age).await.unwrap();
     }
 
-    fn data_dir(&self) -> PathBuf {
-        self.folder().join("data")
+    pub fn data_dir(&self, node: &str) -> PathBuf {
+        self.folder().join(node)
     }
 }
 
@@ -83,6 +109,13 @@ impl Drop for Database {
             println!("kept: {}", folder.path().display());
         }
     }
+}
+
+/// How many rows a query with one parameter counts.
+pub async fn count(store: &Store, sql: &'static str, parameter: &str) -> i64 {
+    let parameter = parameter.to_owned();
+    let read = async move |tx: &mut Tx| tx.one(Sql(sql), [parameter.clone().into_value()]).await?.take();
+    store.read(read).await.unwrap_or_else(|error: StoreError| panic!("{error}: {sql}"))
 }
 
 /// The only column of a query's rows.

@@ -1,53 +1,48 @@
-//! Who keeps the server busy: our numbers that send, handsets that text back, a buyer.
+//! Who keeps the servers busy: our numbers that send, handsets that text back, a buyer.
+//!
+//! Every other text is sent under an `Idempotency-Key` and repeated until it is answered with success, so that it must be
+//! there once; the others are asked for once, and their answer must be true.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use offhook_testkit::webhook_receiver::WebhookReceiver;
 use rand::RngExt;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::client::{Answer, Client, Cut};
-use crate::ledger_of_deeds::{Deeds, Pair, Text};
+use crate::cast::{Cast, Conversation, text};
+use crate::client::{Answer, Client, NoAnswer};
+use crate::ledger_of_deeds::{Deeds, Order, Outcome, Text};
 
-const NUMBERS: usize = 3;
-const HANDSETS: usize = 4;
-const PAUSE_MILLIS: std::ops::Range<u64> = 10..60;
-/// After a cut: how often to ask whether the server is back.
-const LOOK: Duration = Duration::from_millis(20);
+/// After a failure: how often to ask whether a server is ready again.
+const LOOK: Duration = Duration::from_millis(50);
+const BUYERS_PAUSE: u64 = 40;
+/// Numbers that the buyer keeps before it gives the oldest up.
+const KEPT: usize = 3;
+/// One in so many requests of a conversation goes to another node than most.
+const ASTRAY: usize = 4;
 
-/// Who takes part.
-pub struct Cast {
-    pub numbers: Vec<Number>,
-    pub pairs: Vec<Pair>,
-    /// The webhook's secret.
-    pub secret: String,
+/// What a server may do while it is being broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manners {
+    /// It is killed: no answer, or a true one.
+    Dies,
+    /// Its database goes away: it always answers, if only that nothing happened or that it does not know.
+    Fails,
+    /// It may be killed, paused or cut off.
+    Anything,
 }
 
-pub struct Number {
-    pub id: String,
-    pub digits: String,
-}
-
-/// Buys the numbers and sets the webhook.
-pub async fn prepare(client: &Client, customer: &WebhookReceiver) -> Cast {
-    let webhook = client.post("/v1/webhooks", &json!({"url": customer.url()})).await.unwrap().ok();
-    let mut numbers = Vec::new();
-    for area_code in ["415", "212", "312"].iter().take(NUMBERS) {
-        let bought = client.post("/v1/numbers", &json!({"areaCode": area_code})).await.unwrap().ok();
-        numbers.push(Number { id: text(&bought["id"]), digits: text(&bought["phoneNumber"]) });
+impl Manners {
+    fn allow(self, outcome: &Result<Answer, NoAnswer>) -> bool {
+        match outcome {
+            Ok(answer) if answer.says_nothing_happened() || answer.status == 409 => self != Self::Dies,
+            Ok(answer) => answer.is_success(),
+            Err(NoAnswer::Cut) => self != Self::Fails,
+            Err(NoAnswer::Silence) => self == Self::Anything,
+        }
     }
-    let handset = |n: usize| format!("+1415201{:04}", 1230 + n);
-    let pairs = numbers
-        .iter()
-        .flat_map(|number| (0..HANDSETS).map(|n| Pair { number: number.digits.clone(), handset: handset(n) }))
-        .collect();
-    Cast { numbers, pairs, secret: text(&webhook["secret"]) }
-}
-
-pub fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("a text was expected: {value}")).to_owned()
 }
 
 pub struct Load {
@@ -56,15 +51,18 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn start(client: Client, cast: &Cast, deeds: &Deeds) -> Self {
+    /// Begins, at the doors of one server or of several nodes; behind the deeds that are done, where there are any.
+    pub fn start(doors: Vec<Client>, cast: &Cast, deeds: &Deeds, manners: Manners) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut workers = JoinSet::new();
-        for pair in &cast.pairs {
-            let worker = Worker { client: client.clone(), deeds: deeds.clone(), stopped: stopped.clone() };
-            workers.spawn(worker.clone().send(pair.clone()));
-            workers.spawn(worker.text(pair.clone()));
+        let worker = Worker { doors, turned: 0, deeds: deeds.clone(), stopped, manners };
+        for conversation in &cast.conversations {
+            workers.spawn(worker.clone().send(conversation.clone()));
+            if conversation.both_ways {
+                workers.spawn(worker.clone().text(conversation.clone()));
+            }
         }
-        workers.spawn(Worker { client, deeds: deeds.clone(), stopped }.buy());
+        workers.spawn(worker.buy());
         Self { stop, workers }
     }
 
@@ -78,79 +76,131 @@ impl Load {
 
 #[derive(Clone)]
 struct Worker {
-    client: Client,
+    doors: Vec<Client>,
+    /// How often a door was found shut: each time the next one becomes the usual one.
+    turned: usize,
     deeds: Deeds,
     stopped: watch::Receiver<bool>,
+    manners: Manners,
 }
 
 impl Worker {
     /// Our number sends to the handset, one after the other.
-    async fn send(self, pair: Pair) {
-        for n in 0.. {
-            if self.is_over().await {
+    async fn send(mut self, Conversation { pair, pause, home, .. }: Conversation) {
+        for n in self.deeds.count_sent(&pair).. {
+            if self.is_over(pause).await {
                 return;
             }
             let body = format!("out {n:05} {} {}", pair.number, pair.handset);
             let message = json!({"from_number": pair.number, "to_number": pair.handset, "body": body});
-            let outcome = self.client.post("/v1/messages", &message).await;
-            let answered = self.answered(outcome).await;
-            self.deeds.sent(&pair, Text { body, answered });
+            let key = (n % 2 == 0).then(|| format!("send {body}"));
+            let outcome = self.ask("/v1/messages", &message, key.as_deref(), home, n).await;
+            self.deeds.sent(&pair, Text { body, outcome });
         }
     }
 
     /// The handset texts our number, one after the other.
-    async fn text(self, pair: Pair) {
-        for n in 0.. {
-            if self.is_over().await {
+    async fn text(mut self, Conversation { pair, pause, home, .. }: Conversation) {
+        for n in self.deeds.count_texted(&pair).. {
+            if self.is_over(pause).await {
                 return;
             }
             let body = format!("in {n:05} {} {}", pair.number, pair.handset);
             let message = json!({"from": pair.handset, "to": pair.number, "body": body, "media_urls": []});
-            let outcome = self.client.post("/sandbox/messages", &message).await;
-            let answered = self.answered(outcome).await;
-            self.deeds.texted(&pair, Text { body, answered });
+            let outcome = self.ask("/sandbox/messages", &message, None, home, n).await;
+            self.deeds.texted(&pair, Text { body, outcome });
         }
     }
 
-    /// Numbers come and go; what became of them is seen at the end.
-    async fn buy(self) {
-        for n in 0.. {
-            if self.is_over().await {
+    /// Asks for something; under a key, again and again until it is done.
+    async fn ask(&mut self, path: &str, body: &Value, key: Option<&str>, home: usize, n: usize) -> Outcome {
+        let mut open = false;
+        loop {
+            let outcome = self.door(home, n).post_once(path, body, key).await;
+            assert!(self.manners.allow(&outcome), "{outcome:?} to {body}");
+            match outcome {
+                Ok(answer) if answer.is_success() => return Outcome::Done(text(&answer.json["id"])),
+                Ok(answer) => open |= !answer.says_nothing_happened(),
+                Err(_) => open = true,
+            }
+            self.wait_until_back().await;
+            if key.is_none() || *self.stopped.borrow() {
+                break;
+            }
+        }
+        if open { Outcome::Open } else { Outcome::Refused }
+    }
+
+    /// Numbers come and go.
+    async fn buy(mut self) {
+        let mut held = VecDeque::new();
+        for n in self.deeds.all_ordered().len().. {
+            if self.is_over(BUYERS_PAUSE).await {
                 return;
             }
-            let order = json!({"areaCode": "206"});
-            let Ok(answer) = self.client.post_once("/v1/numbers", &order, &format!("buy {n}")).await else {
-                self.wait_until_back().await;
-                continue;
+            let external_id = format!("buy {n}");
+            let order = json!({"areaCode": "206", "externalId": external_id});
+            let answer = self.door(n, 0).post_once("/v1/numbers", &order, Some(&external_id)).await;
+            let full = answer.as_ref().is_ok_and(|answer| answer.status == 400);
+            // A lost answer of the carrier is a 409 at all times.
+            let unknown = answer.as_ref().is_ok_and(|answer| answer.status == 409);
+            assert!(full || unknown || self.manners.allow(&answer), "{answer:?}");
+            let outcome = match answer {
+                Ok(answer) if answer.is_success() => {
+                    held.push_back(text(&answer.json["id"]));
+                    Outcome::Done(text(&answer.json["id"]))
+                }
+                Ok(answer) if full || answer.says_nothing_happened() => Outcome::Refused,
+                _ => Outcome::Open,
             };
-            assert!([200, 400, 409].contains(&answer.status), "{} {}", answer.status, answer.json);
-            if answer.status == 200 && n % 4 != 0 {
-                let path = format!("/v1/numbers/{}", text(&answer.json["id"]));
-                while self.client.delete(&path).await.is_err() && !*self.stopped.borrow() {
-                    self.wait_until_back().await;
+            let done = matches!(outcome, Outcome::Done(_));
+            self.deeds.ordered(Order { external_id, outcome });
+            if !done && !full {
+                self.wait_until_back().await;
+            }
+            if (full || held.len() > KEPT)
+                && let Some(number) = held.pop_front()
+            {
+                self.give_up(&number, n).await;
+            }
+        }
+    }
+
+    /// Releases a number, with as many tries as it takes.
+    async fn give_up(&mut self, number: &str, n: usize) {
+        let path = format!("/v1/numbers/{number}");
+        loop {
+            let answer = self.door(n, 0).delete(&path).await;
+            let released_before = answer.as_ref().is_ok_and(|answer| answer.status == 400);
+            assert!(released_before || self.manners.allow(&answer), "{answer:?}");
+            if released_before || answer.is_ok_and(|answer| answer.is_success()) || *self.stopped.borrow() {
+                return;
+            }
+            self.wait_until_back().await;
+        }
+    }
+
+    /// Most of what belongs together comes in at one door, and some of it at the next.
+    fn door(&self, home: usize, n: usize) -> &Client {
+        let astray = usize::from(n % ASTRAY == ASTRAY - 1);
+        &self.doors[(home + self.turned + astray) % self.doors.len()]
+    }
+
+    /// Waits until somebody is ready, and goes to the next door from then on.
+    async fn wait_until_back(&mut self) {
+        self.turned += 1;
+        while !*self.stopped.borrow() {
+            for door in &self.doors {
+                if door.get("/readyz").await.is_ok_and(|answer| answer.status == 200) {
+                    return;
                 }
             }
-        }
-    }
-
-    async fn answered(&self, outcome: Result<Answer, Cut>) -> Option<String> {
-        match outcome {
-            Ok(answer) => Some(text(&answer.ok()["id"])),
-            Err(Cut) => {
-                self.wait_until_back().await;
-                None
-            }
-        }
-    }
-
-    async fn wait_until_back(&self) {
-        while !*self.stopped.borrow() && self.client.get("/readyz").await.is_err() {
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    async fn is_over(&self) -> bool {
-        let pause = rand::rng().random_range(PAUSE_MILLIS);
+    async fn is_over(&self, pause: u64) -> bool {
+        let pause = rand::rng().random_range(pause / 3..pause * 5 / 3);
         tokio::time::sleep(Duration::from_millis(pause)).await;
         *self.stopped.borrow()
     }

@@ -13,76 +13,27 @@
 
 mod bad_disk;
 mod carriers;
+mod cast;
 mod client;
 mod clients;
+mod cluster;
 mod crowd;
 mod customers;
 mod database;
 mod disk_full;
+mod kill;
 mod ledger_of_deeds;
 mod load;
+mod nodes;
+mod outages;
 mod private_disk;
 mod process;
 mod reckoning;
-mod refusals;
+mod steps;
 mod vitals;
 mod waiting;
 
-use std::time::Duration;
-
-use offhook_testkit::webhook_receiver::WebhookReceiver;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-
-use database::Database;
-use ledger_of_deeds::Deeds;
-use process::Offhook;
-
-const ROUNDS: u32 = 5;
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_or_doubled_on_sqlite() {
-    survive(Database::sqlite()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_or_doubled_on_postgres() {
-    survive(Database::postgres().await).await;
-}
-
-async fn survive(database: Database) {
-    let rounds = from_environment("OFFHOOK_FAULT_ROUNDS").unwrap_or(ROUNDS);
-    let seed: u64 = from_environment("OFFHOOK_FAULT_SEED").unwrap_or_else(rand::random);
-    println!("OFFHOOK_FAULT_SEED={seed} OFFHOOK_FAULT_ROUNDS={rounds}");
-    let mut chance = StdRng::seed_from_u64(seed);
-    let customer = WebhookReceiver::start().await;
-    let deeds = Deeds::default();
-
-    let mut offhook = Offhook::start(&database).await;
-    let cast = load::prepare(&offhook.client(), &customer).await;
-    let load = load::Load::start(offhook.client(), &cast, &deeds);
-    for round in 1..=rounds {
-        tokio::time::sleep(Duration::from_millis(chance.random_range(300..2500))).await;
-        offhook.kill().await;
-        println!("round {round}: killed with {} deeds done", deeds.count());
-        offhook.restart().await;
-    }
-    load.stop().await;
-    offhook.kill().await;
-    database.let_time_pass().await;
-    offhook.restart().await;
-
-    let client = offhook.client();
-    reckoning::wait_until_quiet(&client, &cast, &offhook).await;
-    let books = reckoning::Books::read(&client, &cast).await;
-    books.check_sent(&deeds);
-    books.check_received(&deeds);
-    books.check_told(&customer.received());
-    offhook.stop().await;
-    reckoning::check_at_rest(&database).await;
-    println!("{}", books.summary(&deeds, &customer.received()));
-}
-
+/// A number from the environment, which makes a test longer or repeats it.
 fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number: {text}")))

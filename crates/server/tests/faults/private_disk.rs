@@ -24,7 +24,7 @@ pub struct PrivateDisk {
 impl PrivateDisk {
     /// A disk under the data folder of `database`.
     pub fn under(database: &Database, megabytes: u32) -> Self {
-        let folder = database.folder().join("data");
+        let folder = database.data_dir("offhook");
         std::fs::create_dir_all(&folder).unwrap();
         let is_root = whoami() == "0";
         let mut unshare = Command::new("unshare");

@@ -12,12 +12,15 @@ use crate::client::Client;
 use crate::database::Database;
 
 const KEY: &str = "sk_test_faults_0123456789abcdef0123456789abcdef";
+/// The same for all nodes of a database.
+const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the default would make the test wait for; and prices, so that there is money to count.
 const SETTINGS: &[(&str, &str)] = &[
     ("OFFHOOK__WEBHOOKS__RETRY_SECONDS", "1,1,1,2,2"),
+    ("OFFHOOK__SENDING__RETRY_SECONDS", "1"),
     ("OFFHOOK__LEASES__SECONDS", "3"),
     ("OFFHOOK__PRICES__SANDBOX_FREE", "false"),
     ("OFFHOOK__PRICES__SIGN_UP_CREDIT_MICROS", "1_000_000_000"),
@@ -47,6 +50,14 @@ impl Offhook {
         Self::launch(database, Launch::default()).await
     }
 
+    /// One of several nodes, by its name, with settings of its own.
+    pub async fn start_node(database: &Database, name: &str, own: &[(&str, &str)]) -> Self {
+        let settings = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut offhook = Self::begin(database, name, Launch { before: Vec::new(), settings });
+        offhook.wait_until_ready().await;
+        offhook
+    }
+
     pub async fn launch(database: &Database, launch: Launch) -> Self {
         let mut offhook = Self::launch_unready(database, launch);
         offhook.wait_until_ready().await;
@@ -55,16 +66,29 @@ impl Offhook {
 
     /// Starts it, whether it gets ready or not.
     pub fn launch_unready(database: &Database, launch: Launch) -> Self {
+        Self::begin(database, "offhook", launch)
+    }
+
+    fn begin(database: &Database, name: &str, launch: Launch) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
-        let mut settings: Vec<(String, String)> = database.settings();
-        settings.extend(SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        settings.push(("OFFHOOK_LISTEN".to_owned(), listen.clone()));
-        settings.push(("OFFHOOK_BOOTSTRAP_KEY".to_owned(), KEY.to_owned()));
-        settings.extend(launch.settings);
-        let log = database.folder().join("offhook.log");
+        let mut settings: Vec<(String, String)> = database.settings(name);
+        let given =
+            [("OFFHOOK_LISTEN", listen.as_str()), ("OFFHOOK_BOOTSTRAP_KEY", KEY), ("OFFHOOK_SECRET_KEY", SECRET_KEY)];
+        let set = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        // The later of two wins.
+        settings.extend(SETTINGS.iter().chain(&given).map(set).chain(launch.settings));
+        let log = database.folder().join(format!("{name}.log"));
         let child = spawn(&launch.before, &settings, &log);
         Self { child, before: launch.before, settings, base_url: format!("http://{listen}"), log }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    pub fn base_url(&self) -> &str {
+        &self.base_url
     }
 
     pub fn client(&self) -> Client {
@@ -73,10 +97,15 @@ impl Offhook {
 
     /// kill -9.
     pub async fn kill(&mut self) {
+        self.check_runs();
+        self.child.kill().await.unwrap();
+    }
+
+    /// It has not ended by itself.
+    pub fn check_runs(&mut self) {
         if let Ok(Some(status)) = self.child.try_wait() {
             panic!("offhook ended by itself, {status}\n{}", self.log());
         }
-        self.child.kill().await.unwrap();
     }
 
     pub async fn restart(&mut self) {
@@ -95,21 +124,27 @@ impl Offhook {
         status.unwrap_or_else(|_| panic!("still running\n{}", self.log())).unwrap().code()
     }
 
+    /// Stops it where it stands: it does nothing any more, and its sockets stay open.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.pid().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
     /// A stop that was asked for: everything under way is finished, and the exit code is 0.
     pub async fn stop(&mut self) {
-        let pid = self.pid().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("-TERM");
         let status = tokio::time::timeout(STOP_WITHIN, self.child.wait()).await;
         let status = status.unwrap_or_else(|_| panic!("still running after SIGTERM\n{}", self.log())).unwrap();
         assert!(status.success(), "{status}\n{}", self.log());
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id().expect("it runs")
-    }
-
-    pub fn base_url(&self) -> &str {
-        &self.base_url
     }
 
     /// Everything it has logged.

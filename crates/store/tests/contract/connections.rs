@@ -2,15 +2,16 @@
 //! and the store works again as soon as the server does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use offhook_store::engine::IntoValue;
 use offhook_store::{Store, StoreError, Tx};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use offhook_testkit::tcp_proxy::postgres::PostgresWire;
+use offhook_testkit::tcp_proxy::{Cut, Cutting, Message, TcpProxy, Verdict, at_first};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::engines::{Database, connect};
 use crate::fixtures::{APPEND, VALUE, kept, put, value};
@@ -83,6 +84,24 @@ async fn a_wait_for_another_transaction_ends() {
     assert_eq!(value(&store, "tally").await.as_deref(), Some("|"));
 }
 
+/// Somebody keeps a row for good: that is told before whoever asked has lost patience.
+#[tokio::test]
+async fn a_lock_that_is_never_let_go_is_not_waited_for_again_and_again() {
+    let database = Database::postgres().await;
+    let store = database.open_migrated().await;
+    store.write(async |tx: &mut Tx| put(tx, "tally", "").await).await.unwrap();
+    let operator = connect(database.url()).await;
+    operator.batch_execute("BEGIN; DELETE FROM settings WHERE name = 'tally'").await.unwrap();
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = runs.clone();
+    let work = async move |tx: &mut Tx| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        tx.change(APPEND, ["|".into_value(), "tally".into_value()]).await
+    };
+    assert!(matches!(store.write(work).await, Err(StoreError::Clash(_))));
+    assert_eq!(runs.load(Ordering::Relaxed), 2);
+}
+
 /// All places are taken, and more wait for one.
 #[tokio::test]
 async fn urgent_work_does_not_wait_behind_all_other_work() {
@@ -149,9 +168,8 @@ async fn a_transaction_whose_connection_is_cut_is_run_again() {
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_is_found_out() {
     let database = Database::postgres().await;
-    let proxy = Proxy::start(&database).await;
-    let store = proxy.open().await;
-    proxy.lose_the_answer_to_commit();
+    let (proxy, store) = behind_a_proxy(&database).await;
+    proxy.judge(at_first(is_commit, |_| Verdict::cut_after(Cut::Reset)));
     let runs = Arc::new(AtomicU32::new(0));
     let counted = runs.clone();
     let work = async move |tx: &mut Tx| {
@@ -166,9 +184,8 @@ async fn a_commit_whose_answer_is_lost_is_found_out() {
 #[tokio::test]
 async fn a_commit_that_never_arrives_is_run_again() {
     let database = Database::postgres().await;
-    let proxy = Proxy::start(&database).await;
-    let store = proxy.open().await;
-    proxy.lose_commit();
+    let (proxy, store) = behind_a_proxy(&database).await;
+    proxy.judge(at_first(is_commit, |message| Verdict::cut_before(Cut::Reset, message)));
     let runs = Arc::new(AtomicU32::new(0));
     let counted = runs.clone();
     let work = async move |tx: &mut Tx| {
@@ -184,10 +201,9 @@ async fn a_commit_that_never_arrives_is_run_again() {
 #[tokio::test]
 async fn a_commit_that_cannot_be_found_out_is_unknown() {
     let database = Database::postgres().await;
-    let proxy = Proxy::start(&database).await;
-    let store = proxy.open().await;
-    proxy.lose_the_answer_to_commit();
-    proxy.refuse_afterwards();
+    let (proxy, store) = behind_a_proxy(&database).await;
+    let away = Cutting { how: Cut::Reset, kept_back: 0, answered: true, away: true };
+    proxy.judge(at_first(is_commit, move |_| Verdict::Cut(away)));
     let outcome = store.write(async |tx: &mut Tx| put(tx, "perhaps", "1").await).await;
     assert!(matches!(outcome, Err(StoreError::Unknown(_))), "{outcome:?}");
     assert_eq!(kept(&database.open().await).await, ["perhaps"]);
@@ -201,114 +217,16 @@ async fn cut_connections(database: &Database) {
     operator.simple_query(cut).await.unwrap();
 }
 
-/// Stands between the store and PostgreSQL, and loses one COMMIT or its answer.
-struct Proxy {
-    url: String,
-    faults: Arc<Faults>,
-    accepting: AbortHandle,
+/// A proxy in front of a fresh database, and a migrated store behind it.
+async fn behind_a_proxy(database: &Database) -> (TcpProxy, Store) {
+    let (before, after) = database.url().split_once('@').unwrap();
+    let (server, name) = after.split_once('/').unwrap();
+    let proxy = TcpProxy::speaking::<PostgresWire>(server).await;
+    let store = Store::open_postgres(&format!("{before}@{}/{name}", proxy.address()), 2).await.unwrap();
+    offhook_store::migrate(&store).await.unwrap();
+    (proxy, store)
 }
 
-#[derive(Default)]
-struct Faults {
-    lose_commit: AtomicBool,
-    lose_answer: AtomicBool,
-    refuse_afterwards: AtomicBool,
-    refusing: AtomicBool,
-}
-
-impl Proxy {
-    async fn start(database: &Database) -> Self {
-        let (before, after) = database.url().split_once('@').unwrap();
-        let (server, name) = after.split_once('/').unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("{before}@{}/{name}", listener.local_addr().unwrap());
-        let faults = Arc::new(Faults::default());
-        let (server, seen) = (server.to_owned(), faults.clone());
-        let accepting = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                if !seen.refusing.load(Ordering::Relaxed) {
-                    let server = TcpStream::connect(&server).await.unwrap();
-                    tokio::spawn(carry(client, server, seen.clone()));
-                }
-            }
-        });
-        Self { url, faults, accepting: accepting.abort_handle() }
-    }
-
-    /// A migrated store behind this proxy.
-    async fn open(&self) -> Store {
-        let store = Store::open_postgres(&self.url, 2).await.unwrap();
-        offhook_store::migrate(&store).await.unwrap();
-        store
-    }
-
-    fn lose_commit(&self) {
-        self.faults.lose_commit.store(true, Ordering::Relaxed);
-    }
-
-    fn lose_the_answer_to_commit(&self) {
-        self.faults.lose_answer.store(true, Ordering::Relaxed);
-    }
-
-    fn refuse_afterwards(&self) {
-        self.faults.refuse_afterwards.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn carry(mut client: TcpStream, mut server: TcpStream, faults: Arc<Faults>) {
-    let (mut up, mut down) = (vec![0; 65_536], vec![0; 65_536]);
-    loop {
-        tokio::select! {
-            read = client.read(&mut up) => {
-                let Ok(n @ 1..) = read else { return };
-                let commit = up[..n].windows(6).position(|word| word == b"COMMIT");
-                if let Some(at) = commit && faults.lose_commit.swap(false, Ordering::Relaxed) {
-                    // All before COMMIT's own message (its type and length are five bytes) still arrives.
-                    server.write_all(&up[..at - 5]).await.unwrap();
-                    pass_on_answers(&mut client, &mut server).await;
-                    return;
-                }
-                server.write_all(&up[..n]).await.unwrap();
-                if commit.is_some() && faults.lose_answer.swap(false, Ordering::Relaxed) {
-                    faults.refusing.store(faults.refuse_afterwards.load(Ordering::Relaxed), Ordering::Relaxed);
-                    lose_commits_answer(client, server).await;
-                    return;
-                }
-            }
-            read = server.read(&mut down) => {
-                let Ok(n @ 1..) = read else { return };
-                client.write_all(&down[..n]).await.unwrap();
-            }
-        }
-    }
-}
-
-/// Passes on what the server still has to say about the statements before.
-async fn pass_on_answers(client: &mut TcpStream, server: &mut TcpStream) {
-    let mut bytes = vec![0; 65_536];
-    while let Ok(Ok(n @ 1..)) = tokio::time::timeout(Duration::from_millis(200), server.read(&mut bytes)).await {
-        client.write_all(&bytes[..n]).await.unwrap();
-    }
-}
-
-/// Passes on what the server answered before it committed, and then nothing.
-async fn lose_commits_answer(mut client: TcpStream, mut server: TcpStream) {
-    let mut answers = Vec::new();
-    let mut bytes = vec![0; 65_536];
-    while let Ok(n @ 1..) = server.read(&mut bytes).await {
-        answers.extend_from_slice(&bytes[..n]);
-        if let Some(at) = answers.windows(7).position(|word| word == b"COMMIT\0") {
-            client.write_all(&answers[..at - 5]).await.unwrap();
-            client.flush().await.unwrap();
-            // Let it be read before the connection closes.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            return;
-        }
-    }
+fn is_commit(message: &Message<'_>) -> bool {
+    message.text == "COMMIT"
 }

@@ -87,7 +87,7 @@ on_both_engines!(a_column_may_be_null_in_some_rows_or_in_all, async |store| {
         let receipt = move |n: usize| KeptReceipt {
             carrier_message_id: format!("{prefix} {n}"),
             status: ReceiptStatus::Delivered,
-            failure: (with_failure && n % 2 == 0).then(|| Failure::new("30003", "unreachable")),
+            failure: (with_failure && n.is_multiple_of(2)).then(|| Failure::new("30003", "unreachable")),
             at: NOON,
         };
         let keep = async move |tx: &mut Tx| {

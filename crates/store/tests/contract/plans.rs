@@ -119,6 +119,7 @@ async fn fill_every_table(client: &tokio_postgres::Client) {
                 ELSE 'md5(i::TEXT)' END
             || CASE WHEN is_nullable = 'YES' THEN ' END' ELSE ')' END, ', ' ORDER BY ordinal_position)
         FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'schema_migrations'
+        AND is_updatable = 'YES'
         GROUP BY table_name";
     for table in client.query(columns, &[]).await.unwrap() {
         let (name, values): (String, String) = (table.get(0), table.get(1));

@@ -72,7 +72,7 @@ async fn handle(
     let (mode, delay) = {
         let mut script = shared.script();
         let forged = script.secret.as_ref().is_some_and(|secret| received.verify(secret).is_err());
-        let mode = if forged { Mode::status(401) } else { script.next() };
+        let mode = if forged { Mode::status(401) } else { script.next(&received) };
         (mode, script.delay)
     };
     shared.received.send_modify(|all| all.push(received));
@@ -142,7 +142,11 @@ fn set(response: &mut Response<Body>, name: header::HeaderName, value: &str) {
 }
 
 impl super::Script {
-    fn next(&mut self) -> Mode {
-        self.once.pop_front().unwrap_or_else(|| self.standing.clone())
+    fn next(&mut self, received: &Received) -> Mode {
+        match (self.once.pop_front(), &mut self.choose) {
+            (Some(mode), _) => mode,
+            (None, Some(choose)) => choose(received),
+            (None, None) => self.standing.clone(),
+        }
     }
 }

@@ -27,6 +27,18 @@ async fn records_what_came_and_answers_as_told() {
 }
 
 #[tokio::test]
+async fn each_request_can_have_an_answer_of_its_own() {
+    let receiver = WebhookReceiver::start().await;
+    receiver.answer_each(|received| Mode::status(if received.body == "bad" { 500 } else { 204 }));
+    assert_eq!(post(&receiver, "good").await.unwrap().status(), 204);
+    assert_eq!(post(&receiver, "bad").await.unwrap().status(), 500);
+    receiver.once(Mode::status(503));
+    assert_eq!(post(&receiver, "good").await.unwrap().status(), 503);
+    receiver.answer(200);
+    assert_eq!(post(&receiver, "bad").await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn resets_redirects_and_refuses_forgeries() {
     let receiver = WebhookReceiver::start().await;
     receiver.reset();

@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, join, join_all};
@@ -19,13 +20,16 @@ use crate::engine::value::{Row, Value};
 use crate::engine::{Sql, Tx, Work};
 use crate::error::StoreError;
 
-/// How often a transaction that met another one is run again.
+/// How often a transaction that met another one, or lost its connection, is run.
 const TRIES: u32 = 5;
+/// One that meets others is run again this long after it began: longer than a wait for a lock, by whose end a paused
+/// node's transaction is over, and not so long that five such waits leave the caller without an answer.
+const MEETING: Duration = Duration::from_secs(6);
 /// The transaction's own id; NULL where it wrote nothing.
 const OWN_ID: Sql = Sql("SELECT pg_current_xact_id_if_assigned()::TEXT");
 
 pub(super) async fn run_work<T, E: From<StoreError>>(pool: &Pool, work: impl Work<T, E>, writes: bool) -> Result<T, E> {
-    let mut tries = 0;
+    let (mut tries, began) = (0, Instant::now());
     loop {
         tries += 1;
         let mut session = Session::new(pool.take().await?, writes);
@@ -43,7 +47,8 @@ pub(super) async fn run_work<T, E: From<StoreError>>(pool: &Pool, work: impl Wor
         if result.is_err() {
             session.roll_back().await;
         }
-        let again = session.worth_another_try() && result.is_err() && tries < TRIES;
+        let in_time = session.lost || began.elapsed() < MEETING;
+        let again = session.worth_another_try() && result.is_err() && tries < TRIES && in_time;
         pool.give_back(session);
         if !again {
             return result;

@@ -1,0 +1,85 @@
+//! A customer's server that costs little beside the server it is called by: it answers 200, and tells what came.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// Takes the path and the body of each request.
+pub type Take = dyn Fn(&str, &[u8]) + Send + Sync;
+
+/// Listens on a free port, or on the one given, until it is dropped.
+pub struct Receiver {
+    pub address: SocketAddr,
+    _alive: mpsc::Sender<()>,
+}
+
+impl Receiver {
+    pub async fn start(port: u16, take: Arc<Take>) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (alive, mut dropped) = mpsc::channel::<()>(1);
+        // On a thread of its own, as a server elsewhere would be.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let accepting = listener.into_std().unwrap();
+            runtime.block_on(async move {
+                let listener = TcpListener::from_std(accepting).unwrap();
+                loop {
+                    tokio::select! {
+                        accepted = listener.accept() => {
+                            let (stream, _) = accepted.unwrap();
+                            tokio::spawn(serve(stream, take.clone()));
+                        }
+                        _ = dropped.recv() => return,
+                    }
+                }
+            });
+        });
+        Self { address, _alive: alive }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+async fn serve(mut stream: TcpStream, take: Arc<Take>) {
+    stream.set_nodelay(true).unwrap();
+    let mut buffer = Vec::with_capacity(8192);
+    loop {
+        let head = loop {
+            if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end + 4;
+            }
+            if !fill(&mut stream, &mut buffer).await {
+                return;
+            }
+        };
+        let text = String::from_utf8_lossy(&buffer[..head]).into_owned();
+        let length = text
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .and_then(|(_, value)| value.trim().parse().ok())
+            .unwrap_or(0);
+        while buffer.len() < head + length {
+            if !fill(&mut stream, &mut buffer).await {
+                return;
+            }
+        }
+        take(text.split(' ').nth(1).unwrap_or_default(), &buffer[head..head + length]);
+        buffer.drain(..head + length);
+        if stream.write_all(OK).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> bool {
+    stream.read_buf(buffer).await.is_ok_and(|read| read > 0)
+}
