@@ -7,6 +7,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod clients;
 pub mod config;
 pub mod control;
 pub mod docs_site;
@@ -14,6 +15,7 @@ pub mod guarded_http;
 pub mod http;
 pub mod jobs;
 pub mod lifecycle;
+mod open_files;
 pub mod secret_key;
 pub mod serve;
 pub mod startup;

@@ -22,7 +22,9 @@ fn request(client: &GuardedClient, url: &str) -> Request {
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"{}"),
         timeout: Duration::from_secs(5),
+        body_timeout: Duration::from_secs(5),
         max_response_bytes: 2048,
+        keep_connection: true,
     }
 }
 

@@ -11,6 +11,7 @@ mod books;
 mod client;
 mod database;
 mod fake_carrier;
+mod scripted_carrier;
 mod shape;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use offhook_domain::number::{Number, NumberStatus};
 use offhook_domain::{
     AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, MessageId, NumberId, PurchaseId, Timestamp,
 };
-use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key, receive_message};
+use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key, receiving};
 use offhook_server::config::Config;
 use offhook_server::guarded_http::{EgressPolicy, GuardedClient};
 use offhook_server::http::auth::key_cache;
@@ -37,6 +38,7 @@ use tokio::sync::Notify;
 pub use client::{Answer, Call, Client, id};
 use database::Database;
 pub use fake_carrier::{Deed, FakeCarrier};
+pub use scripted_carrier::{ScriptedCarrier, Turn};
 pub use shape::shape;
 
 /// A running installation with one account. Requests made on it are that account's.
@@ -134,7 +136,7 @@ impl TestApp {
             body: body.to_owned(),
             media_urls: media_urls.iter().map(|url| (*url).to_owned()).collect(),
         };
-        receive_message::receive(&self.app, vec![Inbound::Message(message)]).await.unwrap();
+        receiving::receive(&self.app, vec![Inbound::Message(message)]).await.unwrap();
     }
 
     /// Lets time pass.
@@ -171,6 +173,11 @@ impl Setup {
     /// With this carrier and no other.
     pub fn carrier(self, carrier: Arc<dyn Carrier>) -> Self {
         self.carriers(move |_| Carriers::new(vec![carrier]))
+    }
+
+    /// With these carriers and no other.
+    pub fn carriers_of(self, all: Vec<Arc<dyn Carrier>>) -> Self {
+        self.carriers(move |_| Carriers::new(all))
     }
 
     /// With the sandbox carrier.

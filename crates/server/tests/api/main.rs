@@ -7,6 +7,7 @@ mod accepting;
 mod agents;
 mod app;
 mod bootstrap;
+mod carriers;
 mod contacts;
 mod control;
 mod conversations;

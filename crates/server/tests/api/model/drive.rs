@@ -12,7 +12,7 @@ use offhook_carriers::{Inbound, InboundMessage, Receipt, SANDBOX};
 use offhook_domain::message::{Failure, ReceiptStatus};
 use offhook_domain::{E164, Id, MessageId};
 use offhook_server::app::api_keys::{KeyCommand, KeyReport};
-use offhook_server::app::{api_keys, receive_message, reconcile_purchases, record_outcome};
+use offhook_server::app::{api_keys, receiving, reconcile_purchases, record_outcome};
 use offhook_server::jobs::deliver_webhooks::DeliverWebhooks;
 use offhook_server::jobs::lines::{self, LineWork};
 use offhook_server::jobs::sandbox_air;
@@ -318,7 +318,7 @@ impl Stage {
                 at: self.app.app.now(),
             })
         });
-        let received = receive_message::receive(&self.app.app, receipts.collect()).await;
+        let received = receiving::receive(&self.app.app, receipts.collect()).await;
         received.map_err(|error| Mismatch(format!("receipts are not kept: {error}")))?;
         if named != Named::Unknown {
             for says in says {
@@ -355,7 +355,7 @@ impl Stage {
         let is_being_bought =
             Who::BOTH.into_iter().any(|who| self.world.of(who).purchases.iter().any(|one| one.phone == to));
         for count in [usize::from(times), 1] {
-            let kept = receive_message::receive(&self.app.app, vec![text.clone(); count]).await;
+            let kept = receiving::receive(&self.app.app, vec![text.clone(); count]).await;
             if kept.is_ok() == (is_being_bought && self.world.holder(&to).is_none()) {
                 disagree!("a text for {to} was answered with {kept:?}");
             }
