@@ -26,7 +26,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 
 pub use self::address::AddressClass;
 pub use self::failure::{ConnectProblem, FetchFailed};
-pub use self::policy::{AllowedPorts, EgressPolicy, GuardedUrl, UrlRefused};
+pub use self::policy::{AllowedPorts, EgressPolicy, GuardedUrl, UrlRefused, is_never_opened};
 pub use self::resolve::{Lookup, LookupFailed, SystemLookup};
 
 /// How long DNS, TCP and TLS may take together; a request's own time-out cuts it shorter.
@@ -50,6 +50,7 @@ const FRAMING_HEADERS: [header::HeaderName; 7] = [
 
 /// A cheap handle: clones share the connections.
 #[derive(Debug, Clone)]
+#[expect(clippy::disallowed_types, reason = "this is the guarded client that the ban points to")]
 pub struct GuardedClient {
     policy: Arc<EgressPolicy>,
     http: reqwest::Client,
@@ -155,7 +156,7 @@ async fn read_prefix(response: &mut reqwest::Response, max: usize) -> Result<(Ve
     Ok((prefix, false))
 }
 
-#[allow(clippy::disallowed_methods, reason = "this is the guarded client that the ban points to")]
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is the client that the ban points to")]
 fn build(policy: &EgressPolicy, resolver: resolve::GuardedResolver) -> Result<reqwest::Client, reqwest::Error> {
     // Fails when a provider is installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
