@@ -1,23 +1,29 @@
 //! The API against a model of it: random stories of two accounts, of which the model says at every step what each answer
 //! must be and what each list must show.
 //!
-//! A story is a list of [`Step`](steps::Step)s. `steps` says what may happen, `orders` how it is asked for; `world`,
-//! `refusals`, `effects` and `pass` are the model, which is pure; `judge` holds answers against it and `look` what can be
-//! seen; `drive` does the steps; `whole` looks at everything in the end.
+//! A story is a list of [`Step`](steps::Step)s. `steps` says what may happen, `draw` how often, `orders` how it is asked
+//! for. `world` and what it does in `refusals`, `effects`, `speech` and `pass` is the model, which is pure; `judge` holds
+//! answers against it, and `compare` what can be seen. `drive` does the steps, with `outside` for what is past the API and
+//! `work` for the workers; `look` reads all lists, and `whole` everything in the end.
 //!
 //! `OFFHOOK_MODEL_CASES` says how many stories (32 unless told), `OFFHOOK_MODEL_STEPS` how long they may be. A story that
 //! fails is made as short as it will go, printed, and its seed kept in `model/regressions.txt`: the next run begins with it.
 
+mod compare;
+mod draw;
 mod drive;
 mod effects;
 mod found;
 mod judge;
 mod look;
 mod orders;
+mod outside;
 mod pass;
 mod refusals;
+mod speech;
 mod steps;
 mod whole;
+mod work;
 mod world;
 
 use std::cell::Cell;
@@ -25,8 +31,9 @@ use std::cell::Cell;
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
 use tokio::runtime::Runtime;
 
+use draw::story;
 use drive::Stage;
-use steps::{Step, Story, story};
+use steps::{Step, Story};
 use world::{Agrees, Mismatch};
 
 #[test]
