@@ -25,6 +25,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# Runs the API's tests on both engines, with so many random stories held against the model.
+model STORIES="2000":
+    OFFHOOK_MODEL_CASES={{ STORIES }} ./test api
+
 # Kills the server so many times on each engine, and accounts for everything.
 faults ROUNDS="50":
     OFFHOOK_FAULT_ROUNDS={{ ROUNDS }} ./test faults
