@@ -81,8 +81,10 @@ pub async fn accept(
     now: Timestamp,
 ) -> Result<Accepted, SendRefused> {
     let mut scope = tx.of(account);
+    // The agent is looked at last and speaks first: one that is deleted in between is missed itself, not its numbers.
+    let number = sender(&mut scope, order).await;
     check_agent(&mut scope, order.agent.as_ref()).await?;
-    let number = sender(&mut scope, order).await?;
+    let number = number?;
     let to = reachable(&order.to)?;
     if to == number.phone_number.as_str() {
         return Err(SendRefused::ToItself);
