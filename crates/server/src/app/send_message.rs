@@ -101,10 +101,11 @@ impl<'a> Senders<'a> {
         let named = orders.iter().filter_map(|order| Some((&order.account, order.agent.as_ref()?)));
         let agents = each_once(named);
         let numbers = each_once(orders.iter().map(|order| (&order.account, &order.sender)));
-        let found = tx.agents_by_id(&agents).await?;
-        let agents = agents.into_iter().zip(found).collect();
         let found = tx.numbers_sought(&numbers).await?;
-        Ok(Self { agents, numbers: numbers.into_iter().zip(found).collect() })
+        let numbers = numbers.into_iter().zip(found).collect();
+        // Agents are looked at last and speak first: one that is deleted in between is missed itself, not its numbers.
+        let found = tx.agents_by_id(&agents).await?;
+        Ok(Self { agents: agents.into_iter().zip(found).collect(), numbers })
     }
 
     /// The message as it will be, but for its conversation and the time that depends on that.
