@@ -105,7 +105,9 @@ class Reader:
         self.log = (home / "offhook.log").open("wb")
         self.server = subprocess.Popen(
             [binary, "dev"],
-            env=self.environment | {"OFFHOOK_BOOTSTRAP_KEY": self.key},
+            # Nobody reads a guide for the half minute that a carrier gets to answer.
+            env=self.environment
+            | {"OFFHOOK_BOOTSTRAP_KEY": self.key, "OFFHOOK__SENDING__SUBMIT_TIMEOUT_SECONDS": "5"},
             stdout=self.log,
             stderr=self.log,
             cwd=home,

@@ -2,11 +2,17 @@
 
 #![cfg_attr(
     test,
-    allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "the bans are for what runs in production")
+    allow(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::unwrap_used,
+        reason = "the bans are for what runs in production"
+    )
 )]
 
 pub mod app;
 pub mod cli;
+pub mod clients;
 pub mod config;
 pub mod control;
 pub mod docs_site;
@@ -14,6 +20,7 @@ pub mod guarded_http;
 pub mod http;
 pub mod jobs;
 pub mod lifecycle;
+mod open_files;
 pub mod secret_key;
 pub mod serve;
 pub mod startup;

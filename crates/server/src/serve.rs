@@ -4,15 +4,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use crate::app::App;
+use crate::clients::Allowance;
 use crate::jobs::deliver_webhooks::DeliverWebhooks;
 use crate::jobs::send_messages::SendMessages;
 use crate::jobs::{housekeeping, lines, numbers, sandbox_air};
 use crate::lifecycle::{Lifecycle, Stopped};
-use crate::{control, http, telemetry};
+use crate::open_files::Shares;
+use crate::{clients, control, http, telemetry};
 
 /// Starts the workers of this node.
 pub fn start_workers(app: &App, life: &Lifecycle) {
@@ -46,10 +47,15 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn run(app: App, listener: TcpListener, life: Lifecycle) -> Stopped {
     let stop = life.stop_token();
     control::start(&app, &life);
+    let server = &app.config.server;
+    let allowance = Allowance { connections: Shares::of(&app.config).clients, idle: server.idle_timeout };
+    if allowance.connections < server.connections {
+        tracing::info!(
+            connections = allowance.connections,
+            "the limit of open files leaves room for fewer clients than server.connections"
+        );
+    }
     let (router, _) = http::router(app);
-    // Small answers must not wait for more to send with them.
-    let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    life.spawn_worker("http", async move { serving.await });
+    life.spawn_worker("http", clients::serve(listener, router, allowance, stop));
     life.run_until_stopped().await
 }

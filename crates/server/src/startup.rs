@@ -14,6 +14,7 @@ use crate::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hex};
 use crate::config::{Config, Database};
 use crate::guarded_http::{ClientUnbuildable, EgressPolicy, GuardedClient};
 use crate::http::auth::key_cache;
+use crate::open_files::Shares;
 use crate::secret_key::{SecretKey, SecretKeyError};
 
 /// Why the installation can't start. Each says what to do about it.
@@ -76,10 +77,12 @@ pub async fn open(config: Config) -> Result<App, StartupError> {
         allowed: config.webhooks.allowed_networks.clone(),
         ..EgressPolicy::default()
     };
+    let guard = GuardedClient::new(policy)?;
+    guard.keep_at_most(Shares::of(&config).kept);
     let started_at = clock.now();
     Ok(App::new(Parts {
         sealer: Sealer::new(secret_key.bytes()),
-        guard: GuardedClient::new(policy)?,
+        guard,
         keys: key_cache(),
         node: format!("{}-{}", std::process::id(), hex(&rand::random::<[u8; 6]>())),
         config,

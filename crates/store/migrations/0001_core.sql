@@ -198,7 +198,7 @@ CREATE TABLE send_jobs (
 ) {clustered};
 CREATE INDEX send_jobs_waiting ON send_jobs (line, due_at, at) WHERE epoch IS NULL;
 CREATE INDEX send_jobs_claimed ON send_jobs (line, epoch) WHERE epoch IS NOT NULL;
-CREATE INDEX send_jobs_by_conversation ON send_jobs (conversation_id, at);
+CREATE INDEX send_jobs_by_conversation ON send_jobs (line, conversation_id, at);
 
 -- Receipts that came before the answer to their own send.
 CREATE TABLE early_receipts (

@@ -21,6 +21,7 @@ statements! {
     NUMBERS_HELD = "SELECT numbers_held FROM accounts WHERE id = $1";
     SETTING = "SELECT value FROM settings WHERE name = $1";
     SET_IF_ABSENT = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    UNSET = "DELETE FROM settings WHERE name = $1";
 }
 
 /// An API key as it is kept: never the secret, only its hash and a hint to know it by.
@@ -93,6 +94,15 @@ impl Tx {
     /// [`StoreError`].
     pub async fn set_if_absent(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
         self.run(SET_IF_ABSENT, params![name, value]).await
+    }
+
+    /// Sets something and takes it back: nothing changes, but the store had to write.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_and_unset(&mut self, name: &str) -> Result<(), StoreError> {
+        self.set_if_absent(name, "").await?;
+        self.run(UNSET, params![name]).await
     }
 }
 

@@ -44,6 +44,11 @@ statements_for_many! {
         one: "DELETE FROM sandbox_air WHERE id = $1",
         all: "DELETE FROM sandbox_air a USING unnest($1::TEXT[]) AS e (id) WHERE a.id = e.id",
     };
+    PUT_OFF = {
+        one: "UPDATE sandbox_air SET due_at = $1 WHERE id = $2",
+        all: "UPDATE sandbox_air a SET due_at = e.due_at FROM unnest($1::BIGINT[], $2::TEXT[]) AS e (due_at, id)
+            WHERE a.id = e.id",
+    };
 }
 
 /// A text as a virtual handset holds it.
@@ -180,6 +185,14 @@ impl Tx {
     /// [`StoreError`].
     pub async fn land(&mut self, ids: &[String]) -> Result<(), StoreError> {
         self.run_each(LAND, ids.iter().map(|id| params![id]).collect()).await
+    }
+
+    /// Leaves things in the air, to be brought at another time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn put_off(&mut self, ids: &[String], until: Timestamp) -> Result<(), StoreError> {
+        self.run_each(PUT_OFF, ids.iter().map(|id| params![until, id]).collect()).await
     }
 }
 

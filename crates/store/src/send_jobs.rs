@@ -34,6 +34,21 @@ statements! {
         FROM send_jobs j JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
         JOIN numbers n ON n.id = j.line
         WHERE j.line = $1 AND j.epoch IS NULL AND j.due_at <= $2 ORDER BY j.due_at, j.at LIMIT $3";
+    // `+ 0`, here and below, keeps SQLite from the index of what is due, which has the whole line in it.
+    WAITING_OF = "SELECT j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body,
+            m.media_urls, m.carrier, n.status
+        FROM send_jobs j JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
+        JOIN numbers n ON n.id = j.line
+        WHERE j.line = $1 AND j.conversation_id = $2 AND j.epoch IS NULL AND j.due_at + 0 <= $3 ORDER BY j.at LIMIT $4";
+    // Steps from one conversation to the next through the index, and no further than its reader asks.
+    CONVERSATIONS = "WITH RECURSIVE turns (conversation_id) AS (
+            SELECT MIN(conversation_id) FROM send_jobs WHERE line = $1 AND conversation_id > $2
+            UNION ALL
+            SELECT (SELECT MIN(j.conversation_id) FROM send_jobs j
+                WHERE j.line = $1 AND j.conversation_id > turns.conversation_id)
+            FROM turns WHERE turns.conversation_id IS NOT NULL
+        )
+        SELECT conversation_id FROM turns WHERE conversation_id IS NOT NULL LIMIT $3";
     NEXT_DUE = "SELECT MIN(due_at) FROM send_jobs WHERE line = $1 AND epoch IS NULL";
     UNCLAIM = "UPDATE send_jobs SET epoch = NULL WHERE message_id = $1 AND epoch = $2";
     UNCLAIM_LINE = "UPDATE send_jobs SET epoch = NULL WHERE line = $1 AND epoch = $2";
@@ -41,7 +56,8 @@ statements! {
     END_WAITING = "DELETE FROM send_jobs WHERE line = $1 AND epoch IS NULL RETURNING message_id";
 
     PUT_BACK = "UPDATE send_jobs SET epoch = NULL, attempts = attempts + 1 WHERE message_id = $1 AND epoch = $2";
-    HOLD_JOBS = "UPDATE send_jobs SET due_at = $1 WHERE conversation_id = $2 AND due_at < $3 AND epoch IS NULL";
+    HOLD_JOBS = "UPDATE send_jobs SET due_at = $1 WHERE line = (SELECT number_id FROM conversations WHERE id = $2)
+        AND conversation_id = $2 AND due_at + 0 < $3 AND epoch IS NULL";
     HOLD_CONVERSATION = "UPDATE conversations SET send_held_until = $1 WHERE id = $2";
     DEPTH = "SELECT COUNT(*), MIN(at) FROM send_jobs";
 }
@@ -120,6 +136,35 @@ impl Tx {
     /// [`StoreError`].
     pub async fn waiting_sends(&mut self, line: &str, now: Timestamp, limit: i64) -> Result<Vec<Waiting>, StoreError> {
         self.rows(WAITING, params![line, now, limit]).await?.into_iter().map(read_waiting).collect()
+    }
+
+    /// The next due messages of one conversation of a line that nobody has claimed, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn waiting_sends_of(
+        &mut self,
+        line: &str,
+        conversation: &ConversationId,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Waiting>, StoreError> {
+        let rows = self.rows(WAITING_OF, params![line, conversation, now, limit]).await?;
+        rows.into_iter().map(read_waiting).collect()
+    }
+
+    /// Conversations of a line that have messages, in the order of their ids, behind `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn conversations_sending(
+        &mut self,
+        line: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<ConversationId>, StoreError> {
+        let rows = self.rows(CONVERSATIONS, params![line, after, limit]).await?;
+        rows.into_iter().map(|mut row| row.take()).collect()
     }
 
     /// Claims messages that are about to be handed over; tells of each whether it was still free.

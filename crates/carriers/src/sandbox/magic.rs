@@ -27,6 +27,8 @@ pub enum Fate {
     AnswerLostReceiptLate(Duration),
     /// The carrier is busy for the first two tries and takes it on the third.
     BusyTwice,
+    /// It does not arrive, and the carrier never answers.
+    Silence,
 }
 
 /// How long a late receipt takes.
@@ -49,6 +51,7 @@ pub fn fate(receiver: &str) -> Fate {
         Some("0013") => Fate::AnswerLost,
         Some("0014") => Fate::AnswerLostReceiptLate(LATE),
         Some("0015") => Fate::BusyTwice,
+        Some("0016") => Fate::Silence,
         _ => Fate::Delivered,
     }
 }

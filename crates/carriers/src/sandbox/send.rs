@@ -22,6 +22,7 @@ pub async fn send(world: &dyn SandboxWorld, now: Timestamp, submission: &Submiss
         Fate::BusyTwice if submission.attempt < BUSY_TRIES => {
             return SendOutcome::NotTaken(Failure::new("30022", "the carrier is busy for the moment"));
         }
+        Fate::Silence => return std::future::pending().await,
         _ => {}
     }
     // A fresh id for every submission: this network, like any, does not notice that it gets a text twice.
@@ -102,7 +103,7 @@ fn receipt(now: Timestamp, id: &str, submission: &Submission, fate: Fate) -> Opt
             (Duration::ZERO, ReceiptStatus::Undelivered, Some(Failure::new(code, reason)))
         }
         Fate::Filtered(code, reason) => (Duration::ZERO, ReceiptStatus::Failed, Some(Failure::new(code, reason))),
-        Fate::ReceiptNever | Fate::AnswerLost | Fate::Refused(..) => return None,
+        Fate::ReceiptNever | Fate::AnswerLost | Fate::Refused(..) | Fate::Silence => return None,
     };
     let payload = AirPayload::Receipt {
         carrier_message_id: id.to_owned(),

@@ -6,9 +6,13 @@ pub mod api_keys;
 pub mod bootstrap;
 pub mod buy_number;
 mod carriers;
+mod fit_inbound;
 mod offers;
+mod place_messages;
 pub mod post_event;
+mod readiness;
 pub mod receive_message;
+pub mod receiving;
 pub mod reconcile_purchases;
 pub mod record_outcome;
 pub mod release_number;
@@ -26,6 +30,8 @@ use offhook_store::Store;
 
 pub use accepting::Accepting;
 pub use carriers::Carriers;
+use readiness::Readiness;
+pub use receiving::Receiving;
 pub use sandbox_world::StoredWorld;
 pub use secrets::{Sealer, hash_api_key, hex};
 pub use wakes::{Ears, Ring, Wakes};
@@ -40,6 +46,9 @@ pub struct App {
     parts: Arc<Parts>,
     /// Where messages to send are accepted.
     pub accepting: Arc<Accepting>,
+    /// Where what carriers bring is received.
+    pub receiving: Arc<Receiving>,
+    readiness: Arc<Readiness>,
 }
 
 /// What an [`App`] is made of.
@@ -60,7 +69,17 @@ pub struct Parts {
 impl App {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), accepting: accepting::gathering() }
+        Self {
+            parts: Arc::new(parts),
+            accepting: accepting::gathering(),
+            receiving: receiving::gathering(),
+            readiness: Arc::default(),
+        }
+    }
+
+    /// Whether this node can do its work now.
+    pub async fn is_ready(&self) -> bool {
+        self.readiness.ask(self).await
     }
 
     #[must_use]

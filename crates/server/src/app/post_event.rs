@@ -14,8 +14,9 @@ use super::secrets::NotOpened;
 use crate::guarded_http::{Answer, FetchFailed, GuardedUrl, Request, UrlRefused};
 use crate::webhook_signature;
 
-/// How much of an answer is kept.
+/// How much of an answer is kept, and how long that is waited for: an answer says all that counts in its first line.
 const KEPT_BYTES: usize = 2048;
+const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A webhook, ready to be posted to.
 #[derive(Clone)]
@@ -23,6 +24,17 @@ pub struct Endpoint {
     pub webhook: Webhook,
     secret: String,
     url: Result<GuardedUrl, UrlRefused>,
+}
+
+/// One attempt of a delivery.
+pub struct Attempt<'a> {
+    pub delivery: &'a DeliveryId,
+    pub event: EventType,
+    /// The bytes that are kept, the same on every attempt.
+    pub body: Bytes,
+    pub timeout: Duration,
+    /// Whether more is about to be sent to the same endpoint.
+    pub more_follows: bool,
 }
 
 /// What one post came to.
@@ -33,6 +45,7 @@ pub struct Posted {
     pub error: Option<String>,
     /// The beginning of the answer's body.
     pub response_body: Option<String>,
+    /// Until the answer began, or failed to.
     pub elapsed: Duration,
 }
 
@@ -69,36 +82,31 @@ impl Endpoint {
         Duration::from_secs(self.webhook.timeout_seconds.unsigned_abs())
     }
 
-    /// Signs and sends `body` as one attempt of a delivery.
-    pub async fn post(
-        &self,
-        app: &App,
-        delivery: &DeliveryId,
-        event: EventType,
-        body: Bytes,
-        timeout: Duration,
-    ) -> Posted {
+    /// Signs and sends one attempt of a delivery.
+    pub async fn post(&self, app: &App, attempt: Attempt<'_>) -> Posted {
         let started = std::time::Instant::now();
-        let answer = match self.request(app, delivery, event, body, timeout) {
+        let answer = match self.request(app, attempt) {
             Ok(request) => app.guard.post(request).await,
             Err(failed) => Err(failed),
         };
         judge(answer, started.elapsed())
     }
 
-    fn request(
-        &self,
-        app: &App,
-        delivery: &DeliveryId,
-        event: EventType,
-        body: Bytes,
-        timeout: Duration,
-    ) -> Result<Request, FetchFailed> {
+    fn request(&self, app: &App, attempt: Attempt<'_>) -> Result<Request, FetchFailed> {
+        let Attempt { delivery, event, body, timeout, more_follows } = attempt;
         let now = app.now().as_unix_seconds();
         let signed = webhook_signature::sign(&self.secret, delivery.as_str(), now, &body, event.as_str());
         let mut headers = signed.map_err(|error| FetchFailed::Other(error.to_string()))?;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(Request { url: self.url.clone()?, headers, body, timeout, max_response_bytes: KEPT_BYTES })
+        Ok(Request {
+            url: self.url.clone()?,
+            headers,
+            body,
+            timeout,
+            body_timeout: BODY_TIMEOUT,
+            max_response_bytes: KEPT_BYTES,
+            keep_connection: more_follows,
+        })
     }
 }
 
@@ -123,7 +131,7 @@ fn judge(answer: Result<Answer, FetchFailed>, elapsed: Duration) -> Posted {
         Some(format!("the endpoint answered {status}"))
     };
     let response_body = Some(readable(&answer.body_prefix));
-    Posted { http_status: Some(status.as_u16()), error, response_body, elapsed }
+    Posted { http_status: Some(status.as_u16()), error, response_body, elapsed: answer.elapsed }
 }
 
 /// What the log says of deliveries that ended because of a 410.

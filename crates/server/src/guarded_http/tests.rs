@@ -1,5 +1,6 @@
 //! The client against real sockets: where it will not connect, and what it makes of a bad server.
 
+mod any_url;
 mod exchange;
 mod rebinding;
 
@@ -22,7 +23,9 @@ fn request(client: &GuardedClient, url: &str) -> Request {
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"{}"),
         timeout: Duration::from_secs(5),
+        body_timeout: Duration::from_secs(5),
         max_response_bytes: 2048,
+        keep_connection: true,
     }
 }
 

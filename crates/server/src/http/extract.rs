@@ -5,9 +5,6 @@ use std::fmt;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Body as _;
 use offhook_domain::Id;
 use serde::Deserializer;
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
@@ -25,7 +22,7 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         // `limits` has read it whole, up to its limit.
-        let bytes = collect(body, usize::MAX).await?;
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| ApiError::internal(&error))?;
         if bytes.is_empty() {
             return Fields::of_json(Map::new(), T::CASING).read().map(Self);
         }
@@ -35,26 +32,6 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Body<T> {
             return Err(ApiError::invalid_field("body", "body", "must be a JSON object"));
         };
         Fields::of_json(object, T::CASING).read().map(Self)
-    }
-}
-
-/// Reads a body up to `limit` bytes.
-///
-/// # Errors
-/// 413 beyond it, 400 when the client went away.
-pub async fn collect(body: axum::body::Body, limit: usize) -> Result<Bytes, ApiError> {
-    let too_large = || {
-        let message = format!("the body must have at most {limit} bytes");
-        Err(ApiError::plain(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message))
-    };
-    // What is announced too large need not be waited for.
-    if body.size_hint().lower() > limit as u64 {
-        return too_large();
-    }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => too_large(),
-        Err(_) => Err(ApiError::refused("the body could not be read")),
     }
 }
 

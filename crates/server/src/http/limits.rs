@@ -10,25 +10,34 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::ApiError;
-use super::extract::collect;
+use super::whole_body::{LargeBodies, Whole};
 use crate::app::App;
 use crate::telemetry::names;
 
+/// What the limits of all requests share.
+#[derive(Clone)]
+pub struct Limits {
+    pub app: App,
+    pub large_bodies: LargeBodies,
+}
+
 /// Runs the rest of the request within its limits.
-pub async fn apply(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn apply(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    let Limits { app, large_bodies } = limits;
     let started = Instant::now();
     let method = request.method().clone();
     // The route's pattern, never the path: ids must not become labels.
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |p| p.as_str().to_owned());
     let (limit, patience) = (app.config.server.body_limit_bytes, app.config.server.request_timeout);
-    let response = match read_whole(request, limit, patience).await {
-        Ok(request) => {
+    let response = match read_whole(request, &large_bodies, limit, patience).await {
+        Ok((request, _place)) => {
             let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
             match tokio::time::timeout(patience, answering).await {
                 Ok(Ok(response)) => response,
-                Ok(Err(_)) => ApiError::internal(&"a handler panicked").into_response(),
+                Ok(Err(_)) => panicked(&method),
                 Err(_) => timed_out(&method),
             }
         }
@@ -52,22 +61,37 @@ fn method_label(method: &Method) -> &'static str {
 
 /// Reads the body whole before anyone answers: a connection whose request is left half read can't be used again,
 /// and a client that does finds it closed. Nothing has happened while the body is still on its way.
-async fn read_whole(request: Request, limit: usize, patience: Duration) -> Result<Request, ApiError> {
+async fn read_whole(
+    request: Request,
+    large_bodies: &LargeBodies,
+    limit: usize,
+    patience: Duration,
+) -> Result<(Request, Option<OwnedSemaphorePermit>), ApiError> {
     let (parts, body) = request.into_parts();
-    match tokio::time::timeout(patience, collect(body, limit)).await {
-        Ok(bytes) => Ok(Request::from_parts(parts, Body::from(bytes?))),
+    match tokio::time::timeout(patience, large_bodies.read(body, limit)).await {
+        Ok(whole) => whole.map(|Whole { bytes, place }| (Request::from_parts(parts, Body::from(bytes)), place)),
         Err(_) => Err(ApiError::refused("the body did not arrive in time; nothing was changed")),
     }
 }
 
+fn timed_out(method: &Method) -> Response {
+    cut_short(method, "the request took too long")
+}
+
+fn panicked(method: &Method) -> Response {
+    tracing::error!("a handler panicked");
+    cut_short(method, "something went wrong here")
+}
+
 /// A 5xx may only say that nothing happened. After a change that is not known, so a change gets a 409: the
 /// client looks before it tries again, or repeats it under its `Idempotency-Key`.
-fn timed_out(method: &Method) -> Response {
-    let message = "the request took too long";
+fn cut_short(method: &Method, why: &str) -> Response {
     if method.is_safe() {
-        return ApiError::plain(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", message).into_response();
+        return ApiError::plain(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", why).into_response();
     }
-    let message = "the request took too long; whether it took effect is not known: look before you repeat it, or repeat it with its Idempotency-Key";
+    let message = format!(
+        "{why}; whether it took effect is not known: look before you repeat it, or repeat it with its Idempotency-Key"
+    );
     ApiError::conflict("CONFLICT", message).into_response()
 }
 

@@ -20,6 +20,7 @@ mod sandbox;
 mod usage;
 mod values;
 mod webhooks;
+mod whole_body;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::docs_site;
 use error::ApiError;
+use whole_body::LargeBodies;
 
 /// All routes behind their layers, and the document that describes them.
 pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
@@ -46,7 +48,7 @@ pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
         .merge(docs_site::router())
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(from_fn_with_state(app, limits::apply))
+        .layer(from_fn_with_state(limits::Limits { app, large_bodies: LargeBodies::default() }, limits::apply))
         .layer(from_fn(request_id::assign));
     (router, document)
 }

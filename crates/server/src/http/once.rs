@@ -22,7 +22,6 @@ use sha2::{Digest, Sha256};
 
 use super::auth::Caller;
 use super::error::{ApiError, OutcomeUnknown};
-use super::extract::collect;
 use crate::app::{App, Ring, Sealer, hex};
 
 const HEADER: &str = "idempotency-key";
@@ -291,7 +290,7 @@ pub async fn remember(State(app): State<App>, request: Request, next: Next) -> R
 
 async fn keep_refusal(app: &App, request: Request, next: Next, key: String) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let bytes = collect(body, usize::MAX).await?;
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(|error| ApiError::internal(&error))?;
     let mut hash = Sha256::new();
     hash.update(format!("{} {}\n", parts.method, parts.uri));
     hash.update(&bytes);

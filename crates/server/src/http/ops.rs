@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use offhook_store::{StoreError, Tx};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -28,20 +27,16 @@ pub async fn health() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Whether the process can do its work: its database answers.
+/// Whether the process can do its work: its database answers, and keeps what is written.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "readiness", tag = "Operation", security(()),
-    responses((status = 200, body = Health), (status = 503, body = Health, description = "The database does not answer"))
+    responses((status = 200, body = Health), (status = 503, body = Health, description = "The database takes no changes"))
 )]
 pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Health>) {
-    let asked = app.store.read::<_, StoreError>(async |tx: &mut Tx| tx.first_account().await);
-    match tokio::time::timeout(std::time::Duration::from_secs(5), asked).await {
-        Ok(Ok(_)) => (StatusCode::OK, Json(Health { status: "ready" })),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status: "database unavailable" }))
-        }
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status: "database unavailable" })),
+    if app.is_ready().await {
+        (StatusCode::OK, Json(Health { status: "ready" }))
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status: "database unavailable" }))
     }
 }
 

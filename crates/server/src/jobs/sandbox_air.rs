@@ -3,6 +3,7 @@
 //! Like a real carrier it brings a thing again until it is acknowledged: a thing leaves the air only after the
 //! platform has committed it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,12 +15,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::lines::{self, Hold, LineWork};
-use crate::app::{App, receive_message};
+use crate::app::receive_message::Brought;
+use crate::app::{App, receiving};
 
 /// The air is one line: its things come in the order they are due.
 const LINE: &str = "air";
 const PAGE: i64 = 256;
 const LINGER: Duration = Duration::from_secs(1);
+/// When a thing that the platform could not take yet is brought again. It stands behind the others then.
+const PUT_OFF: Duration = Duration::from_secs(1);
 
 struct SandboxAir {
     app: App,
@@ -75,9 +79,27 @@ impl SandboxAir {
         if due.is_empty() {
             return Ok(false);
         }
-        receive_message::receive(&self.app, due.iter().filter_map(inbound).collect()).await?;
-        let landed: Vec<String> = due.into_iter().map(|thing| thing.id).collect();
-        self.app.store.write(async move |tx: &mut Tx| tx.land(&landed).await).await.map(|()| true)
+        // What can't be read is dropped.
+        let brought: Vec<_> = due.iter().filter_map(|thing| Some((&thing.id, inbound(thing)?))).collect();
+        let (ids, things): (Vec<_>, Vec<_>) = brought.into_iter().unzip();
+        let mut later = HashSet::new();
+        for (id, brought) in ids.into_iter().zip(receiving::receive_each(&self.app, things).await) {
+            match brought {
+                Ok(Brought::Kept | Brought::Nothing) => {}
+                Ok(Brought::Later) => drop(later.insert(id.clone())),
+                // Nobody could have kept it: others must not wait for it.
+                Err(error) if error.is_of_the_values() => drop(later.insert(id.clone())),
+                Err(error) => return Err(error),
+            }
+        }
+        let (put_off, landed): (Vec<_>, Vec<_>) =
+            due.into_iter().map(|thing| thing.id).partition(|id| later.contains(id));
+        let again = self.app.now().plus(PUT_OFF);
+        let change = async move |tx: &mut Tx| {
+            tx.land(&landed).await?;
+            tx.put_off(&put_off, again).await
+        };
+        self.app.store.write::<_, StoreError>(change).await.map(|()| true)
     }
 }
 

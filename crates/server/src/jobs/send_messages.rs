@@ -5,8 +5,10 @@
 //! A claim of a hold that is over was cut off in between: its outcome is unknown, so it ends `unconfirmed` and is
 //! never sent again. Only what is handed over next is claimed; what waits for its turn would be sent by whoever comes.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+mod queue;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
@@ -18,29 +20,44 @@ use offhook_store::send_jobs::Waiting;
 use offhook_store::{StoreError, Tx};
 use tokio::sync::Semaphore;
 
+use self::queue::{Found, Look, OF_ONE, Page, Queue};
 use super::lines::{Hold, LineWork};
 use super::persist::{kept_or_impossible, until_kept};
 use crate::app::App;
 use crate::app::record_outcome::{self, Outcome, Recorded, is_ours};
 use crate::telemetry::names;
 
-/// The most messages of one line that are in memory and not yet finished.
-const WINDOW: usize = 256;
-/// How long a line with nothing to do is kept, in case more comes.
+/// How many sends that were cut off are ended in one transaction.
+const STRANDED: i64 = 256;
+/// How long a line with nothing to do is kept, in case more comes; and how often a busy one looks for what fell due.
 const LINGER: Duration = Duration::from_secs(1);
+/// The most looks into the store before what is under way is attended to.
+const LOOKS: usize = 4;
+/// After a look that failed: the first wait, and the longest.
+const FIRST_REST: Duration = Duration::from_millis(100);
+const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// The sending of messages; a line is a number's id.
 pub struct SendMessages {
     app: App,
-    /// Submissions under way on this node.
-    places: Arc<Semaphore>,
+    /// Submissions under way on this node, by the carrier's name: one that hangs takes no other's places.
+    places: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl SendMessages {
     #[must_use]
     pub fn new(app: App) -> Self {
-        let places = Arc::new(Semaphore::new(app.config.sending.concurrency));
-        Self { app, places }
+        Self { app, places: Mutex::default() }
+    }
+
+    fn places_at(&self, carrier: &str) -> Arc<Semaphore> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = places.get(carrier) {
+            return known.clone();
+        }
+        let made = Arc::new(Semaphore::new(self.app.config.sending.concurrency));
+        places.insert(carrier.to_owned(), made.clone());
+        made
     }
 }
 
@@ -53,23 +70,28 @@ impl LineWork for SendMessages {
 
     async fn work(&self, line: &str, hold: &Hold) -> Result<(), StoreError> {
         settle_stranded(&self.app, line, hold.epoch()).await?;
-        let mut worker = Line { sender: self, line, hold, queued: HashMap::new(), under_way: 0, in_doubt: false };
-        worker.run().await
+        Line::new(self, line, hold).run().await
     }
 }
-
-/// One conversation's messages that wait for the one under way, unclaimed.
-type Queues = HashMap<ConversationId, VecDeque<Waiting>>;
 
 struct Line<'a> {
     sender: &'a SendMessages,
     line: &'a str,
     hold: &'a Hold,
-    /// An entry for each conversation with a message under way.
-    queued: Queues,
-    under_way: usize,
+    queue: Queue,
+    looked: Instant,
+    /// There is more to look for at once.
+    unfinished: bool,
+    /// The last look failed.
+    rest: Option<Rest>,
     /// Whether a claim's commit was not answered.
     in_doubt: bool,
+}
+
+/// A store that failed is not asked again at once: it would be asked as fast as it can refuse.
+struct Rest {
+    until: Instant,
+    length: Duration,
 }
 
 /// A message that went, and what became of it.
@@ -85,15 +107,22 @@ struct Settled {
     recorded: Recorded,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    fn new(sender: &'a SendMessages, line: &'a str, hold: &'a Hold) -> Self {
+        let (queue, looked) = (Queue::default(), Instant::now());
+        Self { sender, line, hold, queue, looked, unfinished: false, rest: None, in_doubt: false }
+    }
+
     async fn run(&mut self) -> Result<(), StoreError> {
+        // A number whose receivers all hang leaves the others some places.
+        let places = Semaphore::new(self.sender.app.config.sending.concurrency.div_ceil(2));
         let mut sending = FuturesUnordered::new();
         // Outcomes are recorded while further messages go: the next record takes all that came meanwhile.
         let mut done: Vec<Sent> = Vec::new();
         let mut recording = FuturesUnordered::new();
         loop {
             for first in self.claim_more().await {
-                sending.push(self.sender.submit(first, self.hold));
+                sending.push(self.sender.submit(first, self.hold, &places));
             }
             if recording.is_empty() && !done.is_empty() {
                 let outcomes = std::mem::take(&mut done).into_iter().map(|sent| self.outcome(sent)).collect();
@@ -115,11 +144,15 @@ impl Line<'_> {
                 }
                 Some(settled) = recording.next() => {
                     for next in self.move_up(settled) {
-                        sending.push(self.sender.submit(next, self.hold));
+                        sending.push(self.sender.submit(next, self.hold, &places));
                     }
                 }
                 // A slow carrier holds back its own conversation only: look for others meanwhile.
-                _ = self.hold.woken(Instant::now() + LINGER), if !self.is_ending() => {}
+                rung = self.hold.woken(self.next_look()), if !self.is_ending() => {
+                    if rung || self.looked.elapsed() >= LINGER {
+                        self.queue.look_again();
+                    }
+                }
             }
         }
     }
@@ -128,28 +161,47 @@ impl Line<'_> {
         self.hold.stopping() || !self.hold.is_held()
     }
 
+    /// When to look for more at the latest.
+    fn next_look(&self) -> Instant {
+        match &self.rest {
+            Some(rest) => rest.until,
+            None if self.unfinished => Instant::now(),
+            None => self.looked + LINGER,
+        }
+    }
+
     /// Takes in what there is room for; the messages that can go at once, claimed.
     async fn claim_more(&mut self) -> Vec<Waiting> {
         let mut ready = Vec::new();
-        while self.under_way <= WINDOW / 2 && !self.is_ending() && !self.in_doubt {
-            // An error must not drop what is under way: it is tried again after that, or by the sweep.
-            let (heads, behind) = self.claim(WINDOW - self.under_way).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "claiming messages failed");
-                self.in_doubt = matches!(error, StoreError::Unknown(_));
-                Default::default()
-            });
-            if heads.is_empty() && behind.is_empty() {
-                break;
-            }
-            self.under_way += heads.len() + behind.len();
-            for head in &heads {
-                self.queued.insert(head.conversation_id.clone(), VecDeque::new());
-            }
-            for job in behind {
-                self.queued.entry(job.conversation_id.clone()).or_default().push_back(job);
-            }
-            ready.extend(heads);
+        self.unfinished = false;
+        if self.rest.as_ref().is_some_and(|rest| Instant::now() < rest.until) {
+            return ready;
         }
+        for _ in 0..LOOKS {
+            if self.is_ending() || self.in_doubt {
+                return ready;
+            }
+            // What fell due meanwhile is not rung for, and may not wait until there is a lot of room.
+            let hurry = self.looked.elapsed() >= LINGER;
+            let Some(look) = self.queue.next_look(hurry) else { return ready };
+            match self.claim(look.clone()).await {
+                Ok(found) => {
+                    self.looked = Instant::now();
+                    self.rest = None;
+                    ready.extend(found.heads.iter().cloned());
+                    self.queue.admit(&look.page, found);
+                }
+                // An error must not drop what is under way: it is tried again after that, or by the sweep.
+                Err(error) => {
+                    let length = self.rest.take().map_or(FIRST_REST, |rest| (rest.length * 2).min(LONGEST_REST));
+                    tracing::warn!(%error, "claiming messages failed; tried again in {length:?}");
+                    self.in_doubt = matches!(error, StoreError::Unknown(_));
+                    self.rest = Some(Rest { until: Instant::now() + length, length });
+                    return ready;
+                }
+            }
+        }
+        self.unfinished = true;
         ready
     }
 
@@ -163,56 +215,43 @@ impl Line<'_> {
                 store.write(async move |tx: &mut Tx| tx.unclaim_line(&line, epoch).await)
             })
             .await;
+            self.queue.look_again();
         }
     }
 
     /// The messages that can go now that those before them are recorded.
     fn move_up(&mut self, settled: Settled) -> Vec<Waiting> {
-        self.under_way -= settled.conversations.len();
-        let mut ready = Vec::new();
-        for conversation in settled.conversations {
-            let Some(mut queue) = self.queued.remove(&conversation) else { continue };
-            if queue.front().is_some_and(|next| settled.recorded.claimed.contains(&next.message_id)) {
-                ready.extend(queue.pop_front());
-                self.queued.insert(conversation, queue);
-            } else {
-                // They wait with the one that was put back, or came meanwhile: they will be looked for again.
-                self.under_way -= queue.len();
-            }
-        }
-        ready
+        let claimed: HashSet<MessageId> = settled.recorded.claimed.into_iter().collect();
+        let conversations = settled.conversations.into_iter();
+        conversations.filter_map(|conversation| self.queue.move_up(conversation, |id| claimed.contains(id))).collect()
     }
 
-    /// Due messages that are not in memory yet: the first of each idle conversation, claimed, and those behind
-    /// others.
-    async fn claim(&self, room: usize) -> Result<(Vec<Waiting>, Vec<Waiting>), StoreError> {
+    /// Looks for due messages, and claims the first of each idle conversation.
+    async fn claim(&self, look: Look) -> Result<Found, StoreError> {
         let (line, epoch, now) = (self.line.to_owned(), self.hold.epoch(), self.sender.app.now());
-        let busy: HashSet<ConversationId> = self.queued.keys().cloned().collect();
-        let known: HashSet<MessageId> = self.queued.values().flatten().map(|job| job.message_id.clone()).collect();
-        let limit = (room + known.len()) as i64;
         let (store, lease) = (&self.sender.app.store, self.hold.lease().cloned());
         store
             .write(async move |tx: &mut Tx| {
                 if !is_ours(tx, lease.as_ref(), epoch).await? {
-                    return Ok(Default::default());
+                    return Ok(Found::default());
                 }
-                let mut waiting = tx.waiting_sends(&line, now, limit).await?;
-                waiting.retain(|job| !known.contains(&job.message_id));
-                let mut taken = busy.clone();
-                let (heads, behind): (Vec<_>, Vec<_>) =
+                let (mut found, waiting) = read(tx, &line, now, &look).await?;
+                let mut taken = look.busy.clone();
+                let (mut firsts, behind): (Vec<_>, Vec<_>) =
                     waiting.into_iter().partition(|job| taken.insert(job.conversation_id.clone()));
-                let ids: Vec<_> = heads.iter().map(|job| &job.message_id).collect();
+                found.page_is_full |= firsts.len() > look.room;
+                firsts.truncate(look.room);
+                let ids: Vec<_> = firsts.iter().map(|job| &job.message_id).collect();
                 let mut claims = tx.claim_send_jobs(&ids, epoch).await?.into_iter();
-                let heads: Vec<_> = heads.into_iter().filter(|_| claims.next() == Some(true)).collect();
-                let led: HashSet<_> = heads.iter().map(|job| &job.conversation_id).chain(&busy).collect();
-                let behind = behind.into_iter().filter(|job| led.contains(&job.conversation_id)).collect();
-                Ok((heads, behind))
+                found.heads = firsts.into_iter().filter(|_| claims.next() == Some(true)).collect();
+                found.behind.extend(behind);
+                Ok(found)
             })
             .await
     }
 
     fn outcome(&self, Sent { job, outcome }: Sent) -> Outcome {
-        let next = self.queued.get(&job.conversation_id).and_then(VecDeque::front).filter(|_| !self.is_ending());
+        let next = self.queue.behind(&job.conversation_id).filter(|_| !self.is_ending());
         Outcome {
             next: next.map(|next| next.message_id.clone()),
             message_id: job.message_id,
@@ -227,14 +266,49 @@ impl Line<'_> {
     }
 
     /// Waits until the line is rung or its next message falls due; false when the line can go.
-    async fn wait_for_more(&self) -> Result<bool, StoreError> {
+    async fn wait_for_more(&mut self) -> Result<bool, StoreError> {
+        if self.rest.is_some() || self.unfinished {
+            self.hold.woken(self.next_look()).await;
+            return Ok(true);
+        }
         let app = &self.sender.app;
         let line = self.line.to_owned();
         let next = app.store.read::<_, StoreError>(async move |tx| tx.next_send_due(&line).await).await?;
         let soon = next.map(|due| due.since(app.now())).filter(|wait| *wait <= LINGER);
         let rung = self.hold.woken(Instant::now() + soon.unwrap_or(LINGER)).await;
+        self.queue.look_again();
         Ok(rung || soon.is_some())
     }
+}
+
+/// Reads what a look asks for. What is behind messages that are known is in `Found` already.
+async fn read(tx: &mut Tx, line: &str, now: Timestamp, look: &Look) -> Result<(Found, Vec<Waiting>), StoreError> {
+    let mut found = Found::default();
+    for again in &look.again {
+        let more = tx.waiting_sends_of(line, &again.conversation, now, again.limit as i64).await?;
+        found.read.push((again.conversation.clone(), more.len() >= again.limit));
+        found.behind.extend(more);
+    }
+    let mut waiting = Vec::new();
+    match &look.page {
+        Page::Nothing => {}
+        Page::Oldest { limit } => {
+            waiting = tx.waiting_sends(line, now, *limit as i64).await?;
+            found.page_is_full = waiting.len() >= *limit;
+        }
+        Page::InTurn { after, limit } => {
+            let passed = tx.conversations_sending(line, after, *limit as i64).await?;
+            found.page_is_full = passed.len() >= *limit;
+            found.read.extend(passed.iter().filter(|id| look.busy.contains(id)).map(|id| (id.clone(), true)));
+            for id in passed.iter().filter(|id| !look.busy.contains(id)) {
+                let of_one = tx.waiting_sends_of(line, id, now, OF_ONE as i64).await?;
+                found.read.push((id.clone(), of_one.len() >= OF_ONE));
+                waiting.extend(of_one);
+            }
+            found.last = passed.into_iter().next_back();
+        }
+    }
+    Ok((found, waiting))
 }
 
 impl SendMessages {
@@ -266,9 +340,12 @@ impl SendMessages {
         Settled { conversations, recorded }
     }
 
-    async fn submit(&self, job: Waiting, hold: &Hold) -> Sent {
-        let outcome = match self.places.acquire().await {
-            Ok(_place) if hold.is_held() => self.hand_over(&job, hold.until()).await,
+    /// Hands a message over once its number and its carrier have a place for it.
+    async fn submit(&self, job: Waiting, hold: &Hold, of_number: &Semaphore) -> Sent {
+        let at_carrier = self.places_at(&job.carrier);
+        let places = (of_number.acquire().await, at_carrier.acquire().await);
+        let outcome = match places {
+            (Ok(_), Ok(_)) if hold.is_held() => self.hand_over(&job, hold.until()).await,
             _ => return Sent { job, outcome: None },
         };
         metrics::counter!(
@@ -323,10 +400,8 @@ fn outcome_name(outcome: &SendOutcome) -> &'static str {
 async fn settle_stranded(app: &App, line: &str, epoch: i64) -> Result<(), StoreError> {
     loop {
         let name = line.to_owned();
-        let stranded = app
-            .store
-            .read::<_, StoreError>(async move |tx| tx.stranded_sends(&name, epoch, WINDOW as i64).await)
-            .await?;
+        let stranded =
+            app.store.read::<_, StoreError>(async move |tx| tx.stranded_sends(&name, epoch, STRANDED).await).await?;
         if stranded.is_empty() {
             return Ok(());
         }

@@ -1,21 +1,33 @@
 //! What this process tells of itself: logs, traces, metrics. In: the configuration. Out: a subscriber that is installed
 //! once, spans at a collector, figures for `GET /metrics`. Never here: what is worth telling; the code that knows logs it.
 
+mod flood;
 pub mod names;
 mod prometheus;
 mod traces;
 
 use std::io::IsTerminal;
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry};
 
-pub use self::prometheus::{metrics, upkeep};
+use self::flood::Flood;
+pub use self::prometheus::metrics;
 use crate::config::{LogFormat, Logs, Telemetry as Settings};
+
+/// How often samples are moved into their buckets, until when they take memory; and how often the log tells of the lines
+/// it left out.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+static FLOOD: LazyLock<Flood> = LazyLock::new(Flood::default);
 
 /// Keeps the way to the collector open; `shut_down` sends what is left.
 #[must_use = "spans that were not sent yet are lost unless it is shut down"]
@@ -69,16 +81,24 @@ impl Telemetry {
     }
 }
 
+/// A worker that keeps the memory of metrics flat and the log honest until `stop`.
+pub async fn upkeep(stop: CancellationToken) {
+    let recorder = metrics();
+    while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+        recorder.run_upkeep();
+        FLOOD.report();
+    }
+}
+
 fn log_layer<W>(logs: &Logs, writer: W, ansi: bool) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
+    let filter = logs.level.clone().and(FLOOD.clone());
     match logs.format {
-        LogFormat::Text => lines.with_filter(logs.level.clone()).boxed(),
-        LogFormat::Json => {
-            lines.json().flatten_event(true).with_span_list(false).with_filter(logs.level.clone()).boxed()
-        }
+        LogFormat::Text => lines.with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).with_filter(filter).boxed(),
     }
 }
 
@@ -116,6 +136,13 @@ mod tests {
         });
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn upkeep_ends_when_told() {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        upkeep(stop).await;
     }
 
     #[test]

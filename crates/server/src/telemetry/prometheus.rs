@@ -2,32 +2,19 @@
 //! here: the names (`names.rs`).
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio_util::sync::CancellationToken;
 
 use super::names;
 
 /// From a quick read (0.5 ms) to a webhook's longest time-out.
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0];
 
-/// How often samples are moved into their buckets; until then they take memory.
-const UPKEEP: Duration = Duration::from_secs(5);
-
 /// The recorder's handle, whose `render` is the text of `GET /metrics`. The first call installs the recorder; what was
 /// counted before is lost.
 pub fn metrics() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(install).clone()
-}
-
-/// A worker that keeps the recorder's memory flat until `stop`.
-pub async fn upkeep(stop: CancellationToken) {
-    let handle = metrics();
-    while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
-        handle.run_upkeep();
-    }
 }
 
 fn install() -> PrometheusHandle {
@@ -64,12 +51,5 @@ mod tests {
         );
         assert!(text.contains("# HELP offhook_messages_total Messages accepted"), "{text}");
         assert!(text.contains("offhook_build_info{version="), "{text}");
-    }
-
-    #[tokio::test]
-    async fn upkeep_ends_when_told() {
-        let stop = CancellationToken::new();
-        stop.cancel();
-        upkeep(stop).await;
     }
 }

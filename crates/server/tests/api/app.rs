@@ -11,6 +11,7 @@ mod books;
 mod client;
 mod database;
 mod fake_carrier;
+mod scripted_carrier;
 mod shape;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use offhook_domain::number::{Number, NumberStatus};
 use offhook_domain::{
     AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, MessageId, NumberId, PurchaseId, Timestamp,
 };
-use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key, receive_message};
+use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key, receiving};
 use offhook_server::config::Config;
 use offhook_server::guarded_http::{EgressPolicy, GuardedClient};
 use offhook_server::http::auth::key_cache;
@@ -37,6 +38,7 @@ use tokio::sync::Notify;
 pub use client::{Answer, Call, Client, id};
 use database::Database;
 pub use fake_carrier::{Deed, FakeCarrier};
+pub use scripted_carrier::{ScriptedCarrier, Turn};
 pub use shape::shape;
 
 /// A running installation with one account. Requests made on it are that account's.
@@ -134,7 +136,7 @@ impl TestApp {
             body: body.to_owned(),
             media_urls: media_urls.iter().map(|url| (*url).to_owned()).collect(),
         };
-        receive_message::receive(&self.app, vec![Inbound::Message(message)]).await.unwrap();
+        receiving::receive(&self.app, vec![Inbound::Message(message)]).await.unwrap();
     }
 
     /// Lets time pass.
@@ -150,6 +152,7 @@ pub struct Setup {
     carriers: Option<MakeCarriers>,
     clock: ManualClock,
     engine: Option<Engine>,
+    guard: Option<GuardedClient>,
 }
 
 type MakeCarriers = Box<dyn FnOnce(&Surroundings) -> Carriers>;
@@ -173,6 +176,11 @@ impl Setup {
         self.carriers(move |_| Carriers::new(vec![carrier]))
     }
 
+    /// With these carriers and no other.
+    pub fn carriers_of(self, all: Vec<Arc<dyn Carrier>>) -> Self {
+        self.carriers(move |_| Carriers::new(all))
+    }
+
     /// With the sandbox carrier.
     pub fn sandbox(self) -> Self {
         self.carriers(|Surroundings { store, clock, air }| {
@@ -190,6 +198,12 @@ impl Setup {
     /// On this engine, and not on the one that the suite is run on.
     pub fn on(mut self, engine: Engine) -> Self {
         self.engine = Some(engine);
+        self
+    }
+
+    /// With this client for what customers name, and not with the one of a sandbox.
+    pub fn guard(mut self, guard: GuardedClient) -> Self {
+        self.guard = Some(guard);
         self
     }
 
@@ -214,7 +228,7 @@ impl Setup {
             store,
             clock: clock.clone(),
             keys: key_cache(),
-            guard: GuardedClient::new(EgressPolicy { allow_http_loopback: true, ..EgressPolicy::default() }).unwrap(),
+            guard: self.guard.unwrap_or_else(sandbox_guard),
             carriers,
             wakes,
             node: "test".to_owned(),
@@ -321,6 +335,10 @@ impl Client {
             .unwrap();
         id
     }
+}
+
+fn sandbox_guard() -> GuardedClient {
+    GuardedClient::new(EgressPolicy { allow_http_loopback: true, ..EgressPolicy::default() }).unwrap()
 }
 
 async fn open_account(app: &App, router: &Router, name: &'static str) -> Client {

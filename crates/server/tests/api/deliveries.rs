@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use offhook_domain::usage::UsageDelta;
 use offhook_domain::webhook::{EventType, Webhook};
 use offhook_domain::{AgentId, Id, WebhookId};
-use offhook_server::app::announce;
 use offhook_server::jobs::deliver_webhooks::DeliverWebhooks;
 use offhook_server::jobs::lines;
-use offhook_store::deliveries::NewEvent;
+use offhook_store::deliveries::{Emission, NewEvent};
 use offhook_store::{StoreError, Tx};
 use offhook_testkit::webhook_receiver::{Mode, Received, WebhookReceiver};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{Client, TestApp, id};
+use crate::app::{Client, Setup, TestApp, id};
 
 /// A worker of one node.
 struct Worker {
@@ -65,7 +65,9 @@ async fn emit(app: &TestApp, webhook: &Webhook, lanes: &[&str]) {
         let work = async move |tx: &mut Tx| {
             let body = json!({"event": "agent.message", "lane": lane, "n": n}).to_string();
             let event = NewEvent { event_type: EventType::Message, channel: "sms", lane: &lane, message_id: None, at };
-            announce::emit(&mut tx.of(&webhook.account_id), &webhook, &event, body, None, None).await
+            let counted = UsageDelta { webhooks: 1, ..UsageDelta::default() };
+            tx.of(&webhook.account_id).count_usage(at, None, "", &lane, counted);
+            tx.insert_deliveries(vec![Emission { webhook: &webhook, event, body }]).await.map(drop)
         };
         app.app.store.write::<_, StoreError>(work).await.unwrap();
     }
@@ -319,6 +321,52 @@ async fn a_dead_endpoint_delays_nobody() {
     worker.ring(&hook.id);
     well.wait_for(200).await;
     assert!(dead.received().len() < 20, "{}", dead.received().len());
+}
+
+#[tokio::test]
+async fn a_slow_endpoint_leaves_places_to_those_that_answer_at_once() {
+    let app = Setup::default()
+        .setting("OFFHOOK__WEBHOOKS__CONCURRENCY_TOTAL", 8)
+        .setting("OFFHOOK__WEBHOOKS__CONCURRENCY_UNHEALTHY", 2)
+        .setting("OFFHOOK__WEBHOOKS__CONCURRENCY_PER_ENDPOINT", 8)
+        .start()
+        .await;
+    let (slow, fast) = (WebhookReceiver::start().await, WebhookReceiver::start().await);
+    let agent = id(&app.post("/v1/agents").json(json!({"name": "Desk"})).await.ok());
+    app.post(&format!("/v1/agents/{agent}/webhook")).json(json!({"url": slow.url(), "timeout": 30})).await.ok();
+    let slow_hook = webhook(&app, AgentId::parse(&agent).ok()).await;
+    let hook = hook(&app, &fast).await;
+    let worker = Worker::start(&app);
+    slow.delay(Duration::from_millis(1500));
+    emit(&app, &slow_hook, &["first"]).await;
+    worker.ring(&slow_hook.id);
+    log_until(&app, all("success")).await;
+
+    slow.delay(Duration::from_secs(20));
+    let names: Vec<_> = (0..20).map(|n| format!("lane {n}")).collect();
+    let lanes: Vec<_> = names.iter().map(String::as_str).collect();
+    emit(&app, &slow_hook, &lanes).await;
+    worker.ring(&slow_hook.id);
+    slow.wait_for(3).await;
+    emit(&app, &hook, &lanes).await;
+    worker.ring(&hook.id);
+    fast.wait_for(20).await;
+    assert_eq!(slow.received().len(), 3, "of eight places two are for those that are slow");
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_a_success_all_the_same() {
+    let (app, customer) = (TestApp::start().await, WebhookReceiver::start().await);
+    let hook = hook(&app, &customer).await;
+    let worker = Worker::start(&app);
+    customer.set_mode(Mode::Drip(Duration::from_millis(20)));
+    emit(&app, &hook, &["a"]).await;
+    worker.ring(&hook.id);
+    let items = log_until(&app, all("success")).await;
+    assert_eq!((&items[0]["httpStatus"], &items[0]["attemptCount"]), (&json!(200), &json!(1)));
+    assert!(items[0]["responseBody"].as_str().unwrap().starts_with('.'), "{items:?}");
+    worker.stop().await;
+    assert_eq!(customer.received().len(), 1);
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ impl Database {
         self.open().await.write(age).await.unwrap();
     }
 
-    fn data_dir(&self, node: &str) -> PathBuf {
+    pub fn data_dir(&self, node: &str) -> PathBuf {
         self.folder().join(node)
     }
 }

@@ -12,20 +12,30 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop where it stands")]
 #![allow(clippy::disallowed_methods, reason = "tests watch what they start")]
+#![allow(clippy::disallowed_types, reason = "a client of its own asks the server under test")]
 #![allow(clippy::print_stdout, reason = "the seed, for who wants to repeat a run")]
 
+mod bad_disk;
+mod carriers;
 mod cast;
 mod client;
+mod clients;
 mod cluster;
+mod crowd;
+mod customers;
 mod database;
+mod disk_full;
 mod kill;
 mod ledger_of_deeds;
 mod load;
 mod nodes;
 mod outages;
+mod private_disk;
 mod process;
 mod reckoning;
 mod steps;
+mod vitals;
+mod waiting;
 
 /// A number from the environment, which makes a test longer or repeats it.
 fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {

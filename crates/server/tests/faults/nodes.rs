@@ -40,7 +40,7 @@ async fn a_node_that_dies_is_replaced_by_the_other() {
         nodes.two.kill().await;
         nodes.wait_until_taken_over().await;
         nodes.two.restart().await;
-        nodes.second = nodes.two.process();
+        nodes.second = nodes.two.pid();
     }
     nodes.share_work().await;
     nodes.end().await;
@@ -106,7 +106,7 @@ impl Nodes {
         let two = Offhook::start_node(&database, "two", &settings).await;
         let cast = Cast::of_two_nodes(&one.client()).await;
         let store = database.open().await;
-        let second = two.process();
+        let second = two.pid();
         Self { database, proxy, one, two, second, cast, deeds: Deeds::default(), load: None, store }
     }
 

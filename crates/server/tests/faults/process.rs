@@ -28,8 +28,18 @@ const SETTINGS: &[(&str, &str)] = &[
     ("OFFHOOK__LOGS__LEVEL", "info"),
 ];
 
+/// How a server is started that is not started the usual way.
+#[derive(Default, Clone)]
+pub struct Launch {
+    /// The words before the binary's name, such as those that take it to a disk of its own.
+    pub before: Vec<String>,
+    /// Settings over the usual ones.
+    pub settings: Vec<(String, String)>,
+}
+
 pub struct Offhook {
     child: Child,
+    before: Vec<String>,
     settings: Vec<(String, String)>,
     base_url: String,
     log: PathBuf,
@@ -37,11 +47,29 @@ pub struct Offhook {
 
 impl Offhook {
     pub async fn start(database: &Database) -> Self {
-        Self::start_node(database, "offhook", &[]).await
+        Self::launch(database, Launch::default()).await
     }
 
     /// One of several nodes, by its name, with settings of its own.
     pub async fn start_node(database: &Database, name: &str, own: &[(&str, &str)]) -> Self {
+        let settings = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut offhook = Self::begin(database, name, Launch { before: Vec::new(), settings });
+        offhook.wait_until_ready().await;
+        offhook
+    }
+
+    pub async fn launch(database: &Database, launch: Launch) -> Self {
+        let mut offhook = Self::launch_unready(database, launch);
+        offhook.wait_until_ready().await;
+        offhook
+    }
+
+    /// Starts it, whether it gets ready or not.
+    pub fn launch_unready(database: &Database, launch: Launch) -> Self {
+        Self::begin(database, "offhook", launch)
+    }
+
+    fn begin(database: &Database, name: &str, launch: Launch) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
         let mut settings: Vec<(String, String)> = database.settings(name);
@@ -49,12 +77,18 @@ impl Offhook {
             [("OFFHOOK_LISTEN", listen.as_str()), ("OFFHOOK_BOOTSTRAP_KEY", KEY), ("OFFHOOK_SECRET_KEY", SECRET_KEY)];
         let set = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         // The later of two wins.
-        settings.extend(SETTINGS.iter().chain(&given).chain(own).map(set));
+        settings.extend(SETTINGS.iter().chain(&given).map(set).chain(launch.settings));
         let log = database.folder().join(format!("{name}.log"));
-        let child = spawn(&settings, &log);
-        let mut offhook = Self { child, settings, base_url: format!("http://{listen}"), log };
-        offhook.wait_until_ready().await;
-        offhook
+        let child = spawn(&launch.before, &settings, &log);
+        Self { child, before: launch.before, settings, base_url: format!("http://{listen}"), log }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    pub fn base_url(&self) -> &str {
+        &self.base_url
     }
 
     pub fn client(&self) -> Client {
@@ -75,8 +109,19 @@ impl Offhook {
     }
 
     pub async fn restart(&mut self) {
-        self.child = spawn(&self.settings, &self.log);
+        self.start_again();
         self.wait_until_ready().await;
+    }
+
+    /// Starts it again, whether it gets ready or not.
+    pub fn start_again(&mut self) {
+        self.child = spawn(&self.before, &self.settings, &self.log);
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let status = tokio::time::timeout(STOP_WITHIN, self.child.wait()).await;
+        status.unwrap_or_else(|_| panic!("still running\n{}", self.log())).unwrap().code()
     }
 
     /// Stops it where it stands: it does nothing any more, and its sockets stay open.
@@ -89,13 +134,8 @@ impl Offhook {
         self.signal("-CONT");
     }
 
-    /// The process's id.
-    pub fn process(&self) -> u32 {
-        self.child.id().expect("it runs")
-    }
-
     fn signal(&self, signal: &str) {
-        let pid = self.process().to_string();
+        let pid = self.pid().to_string();
         assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
@@ -107,9 +147,14 @@ impl Offhook {
         assert!(status.success(), "{status}\n{}", self.log());
     }
 
+    /// Everything it has logged.
+    pub fn whole_log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The end of what it has logged.
     pub fn log(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.whole_log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(200)..].join("\n")
     }
@@ -127,10 +172,11 @@ impl Offhook {
     }
 }
 
-fn spawn(settings: &[(String, String)], log: &PathBuf) -> Child {
+fn spawn(before: &[String], settings: &[(String, String)], log: &PathBuf) -> Child {
     let log = File::options().create(true).append(true).open(log).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_offhook"));
-    command.arg("dev").env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
+    let words: Vec<&str> = before.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_offhook"), "dev"]).collect();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).kill_on_drop(true);
     command.spawn().expect("the binary starts")
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -28,6 +29,17 @@ const QUEUE: usize = 8192;
 /// The most transactions in one commit.
 const GROUP: usize = 512;
 const STATEMENT_CACHE: usize = 256;
+/// How long a statement waits for another process, such as one that makes a backup.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Of this length the write-ahead log is brought home, page by page.
+const LOG_PAGES: i64 = 4_000;
+/// From this length on it is made to start over: twice what it needs.
+const LONG_LOG: u64 = 32 << 20;
+/// How long that waits for readers, for each time that it is so long, and how often it is tried: meanwhile nobody
+/// writes.
+const PATIENCE_WITH_READERS: Duration = Duration::from_millis(100);
+const MOST_PATIENCE: u32 = 10;
+const BETWEEN_TRIES: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenSqliteError {
@@ -111,13 +123,13 @@ fn lock(path: &Path) -> Result<File, OpenSqliteError> {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(PATIENCE)?;
     // Else SQLite looks at the value of a LIMIT's parameter, and so parses and plans the statement anew at every use.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -16_000)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(connection)
 }
@@ -151,11 +163,44 @@ impl Drop for Worker {
 
 fn write_loop(connection: Rc<Connection>, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut group: Vec<Box<dyn Job>> = Vec::with_capacity(GROUP);
+    let mut log = Log::of(&connection);
     while let Some(first) = jobs.blocking_recv() {
         let mut next = Some(first);
         let outcome = run_group(&connection, &mut group, || next.take().or_else(|| jobs.try_recv().ok()));
         for job in group.drain(..) {
-            job.finish(outcome.as_ref().copied().map_err(String::as_str));
+            job.finish(outcome.as_ref().copied());
+        }
+        log.keep_short(&connection);
+    }
+}
+
+/// The write-ahead log's file. SQLite brings its pages home on the way, but starts it over only in a moment in which
+/// nobody reads from it, and where somebody always does, that moment never comes.
+struct Log {
+    path: Option<PathBuf>,
+    next_try: Instant,
+}
+
+impl Log {
+    fn of(connection: &Connection) -> Self {
+        let path = connection.path().map(|path| PathBuf::from(format!("{path}-wal")));
+        Self { path, next_try: Instant::now() }
+    }
+
+    /// Where it has grown, makes that moment: new readers find all at home, and the last of the others is waited for.
+    fn keep_short(&mut self, connection: &Connection) {
+        let size = self.path.as_ref().and_then(|path| std::fs::metadata(path).ok()).map_or(0, |file| file.len());
+        if size < LONG_LOG || Instant::now() < self.next_try {
+            return;
+        }
+        self.next_try = Instant::now() + BETWEEN_TRIES;
+        let times = u32::try_from(size / LONG_LOG).unwrap_or(u32::MAX).min(MOST_PATIENCE);
+        drop(connection.busy_timeout(PATIENCE_WITH_READERS * times));
+        let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        drop(connection.busy_timeout(PATIENCE));
+        if !matches!(busy, Ok(0)) {
+            // An operator's own reader, as a rule, or a disk with no room for what is to come home.
+            tracing::warn!(megabytes = size >> 20, error = ?busy.err(), "SQLite's log grows and can't be started over now");
         }
     }
 }
@@ -165,7 +210,7 @@ fn run_group(
     connection: &Rc<Connection>,
     group: &mut Vec<Box<dyn Job>>,
     mut next: impl FnMut() -> Option<Box<dyn Job>>,
-) -> Result<(), String> {
+) -> Result<(), StoreError> {
     if !connection.is_autocommit() {
         // The group before could neither be committed nor rolled back.
         drop(batch(connection, "ROLLBACK"));
@@ -181,9 +226,20 @@ fn run_group(
     begun?;
     if connection.is_autocommit() {
         // A full disk or an I/O error rolls the whole transaction back, the jobs before it included.
-        return Err("the database rolled the transaction back (disk full or I/O error)".to_owned());
+        let text = "the database rolled the transaction back (disk full or I/O error)";
+        return Err(StoreError::Unavailable(text.to_owned()));
     }
-    batch(connection, "COMMIT").inspect_err(|_| drop(batch(connection, "ROLLBACK")))
+    commit(connection).inspect_err(|_| drop(batch(connection, "ROLLBACK")))
+}
+
+/// What was written whole and could not be synced is not kept while this process lives, for the next commit takes its
+/// place. After a crash before that it may be found, and kept.
+fn commit(connection: &Connection) -> Result<(), StoreError> {
+    let ended = connection.prepare_cached("COMMIT").and_then(|mut statement| statement.raw_execute().map(drop));
+    ended.map_err(|error| match error.sqlite_error().map(|e| e.extended_code) {
+        Some(rusqlite::ffi::SQLITE_IOERR_FSYNC) => StoreError::Unknown(error.to_string()),
+        _ => store_error(error),
+    })
 }
 
 fn run_in_savepoint(connection: &Rc<Connection>, job: &mut dyn Job) {
@@ -216,15 +272,12 @@ fn read_loop(connection: Rc<Connection>, mut jobs: mpsc::Receiver<Box<dyn Job>>)
         if !connection.is_autocommit() {
             drop(batch(&connection, "ROLLBACK"));
         }
-        job.finish(begun.as_ref().copied().map_err(String::as_str));
+        job.finish(begun.as_ref().copied());
     }
 }
 
-fn batch(connection: &Connection, sql: &'static str) -> Result<(), String> {
-    connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.raw_execute().map(drop))
-        .map_err(|e| e.to_string())
+fn batch(connection: &Connection, sql: &'static str) -> Result<(), StoreError> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.raw_execute().map(drop)).map_err(store_error)
 }
 
 pub(super) fn execute(connection: &Connection, sql: Sql, params: &[Value]) -> Result<u64, StoreError> {
@@ -313,9 +366,9 @@ trait Job: Send {
     /// Whether what it wrote is to be kept.
     fn run(&mut self, tx: Tx) -> bool;
     /// Replaces its result: the engine failed it.
-    fn fail(&mut self, error: &str);
+    fn fail(&mut self, error: &StoreError);
     /// Answers the caller, after the commit or in place of it.
-    fn finish(self: Box<Self>, committed: Result<(), &str>);
+    fn finish(self: Box<Self>, committed: Result<(), &StoreError>);
 }
 
 struct Typed<F, T, E, N> {
@@ -361,14 +414,14 @@ where
         kept
     }
 
-    fn fail(&mut self, error: &str) {
-        self.result = Some(Err(StoreError::Unavailable(error.to_owned()).into()));
+    fn fail(&mut self, error: &StoreError) {
+        self.result = Some(Err(error.clone().into()));
     }
 
-    fn finish(self: Box<Self>, committed: Result<(), &str>) {
+    fn finish(self: Box<Self>, committed: Result<(), &StoreError>) {
         let result = match (committed, self.result) {
             (Ok(()), Some(result)) | (Err(_), Some(result @ Err(_))) => result,
-            (Err(error), _) => Err(StoreError::Unavailable(error.to_owned()).into()),
+            (Err(error), _) => Err(error.clone().into()),
             (Ok(()), None) => Err(StoreError::Unavailable("the transaction was not run".to_owned()).into()),
         };
         (self.then)(result);

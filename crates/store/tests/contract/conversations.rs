@@ -138,7 +138,7 @@ async fn read(store: &Store, account: &AccountId, conversation: &ConversationId,
 }
 
 /// Keeps one message between a number and a participant.
-async fn say(
+pub async fn say(
     store: &Store,
     number: &Number,
     direction: Direction,

@@ -28,6 +28,8 @@ mod plans;
 mod purchases;
 mod renewals;
 mod sandbox_world;
+mod sends;
 mod statements;
 mod transactions;
 mod usage;
+mod wal;

@@ -57,6 +57,25 @@ async fn sqlite_looks_everything_up_by_an_index() {
     assert!(bad.is_empty(), "{} statements lack an index:\n{}", bad.len(), bad.join("\n"));
 }
 
+/// What waits behind one conversation's first message is found among a hundred thousand of its line's.
+#[tokio::test]
+async fn sqlite_finds_a_conversations_sends_by_the_conversation() {
+    let database = Database::sqlite();
+    drop(database.open_migrated().await);
+    let connection = rusqlite::Connection::open(database.file()).unwrap();
+    let of_one =
+        ["AND j.conversation_id = $2 AND j.epoch IS NULL", "UPDATE send_jobs SET due_at", "MIN(conversation_id)"];
+    for part in of_one {
+        let text = every_statement(Engine::Sqlite).into_iter().find(|Sql(text)| text.contains(part)).expect(part).0;
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+        let nothing =
+            rusqlite::params_from_iter(std::iter::repeat_n(rusqlite::types::Null, statement.parameter_count()));
+        let steps: Vec<String> =
+            statement.query_map(nothing, |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
+        assert!(steps.iter().any(|step| step.contains("send_jobs_by_conversation (line=? AND")), "{text}\n{steps:#?}");
+    }
+}
+
 #[tokio::test]
 async fn postgres_looks_everything_up_by_an_index() {
     let database = Database::postgres().await;

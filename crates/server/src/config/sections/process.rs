@@ -19,6 +19,10 @@ pub struct Server {
     pub listen: SocketAddr,
     /// How the world reaches this server; `Config::public_url` has the fallback.
     pub public_url: Option<Url>,
+    /// Connections of clients at a time.
+    pub connections: usize,
+    /// How long a client may take for the head of a request, or leave its connection unused.
+    pub idle_timeout: Duration,
     /// Longest time for one request.
     pub request_timeout: Duration,
     /// Largest request body.
@@ -38,6 +42,8 @@ impl Server {
             public_url: reader.optional("server.public_url", "must be an http or https URL without a query", |text| {
                 web_url(text).filter(|url| url.query().is_none() && url.fragment().is_none())
             }),
+            connections: reader.count("server.connections", 1..=1_000_000),
+            idle_timeout: reader.seconds("server.idle_timeout_seconds", 1..=3600),
             request_timeout: reader.seconds("server.request_timeout_seconds", 1..=3600),
             body_limit_bytes: reader.count("server.body_limit_bytes", 1024..=104_857_600),
             drain: reader.seconds("server.drain_seconds", 0..=3600),

@@ -18,7 +18,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::app::post_event::{Endpoint, Posted};
+use crate::app::post_event::{Attempt, Endpoint, Posted};
 use crate::app::{App, announce};
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
@@ -28,7 +28,7 @@ use crate::http::once::{Once, Reply, replayed};
 use crate::http::values::{Ref, Text};
 
 /// What is left of the request's time for the answer.
-const ANSWERING: Duration = Duration::from_secs(1);
+const ANSWERING: Duration = Duration::from_secs(3);
 
 /// What the test event says. All of it may be left out.
 #[derive(Debug, ToSchema)]
@@ -202,7 +202,14 @@ async fn send(
     let body = write_body(&input, channel, agent, &message, now)?;
     let endpoint = Endpoint::open(&app, webhook).map_err(|error| ApiError::internal(&error))?;
     let timeout = endpoint.timeout().min(app.config.server.request_timeout.saturating_sub(ANSWERING));
-    let posted = endpoint.post(&app, &delivery, EventType::Message, Bytes::from(body.clone()), timeout).await;
+    let attempt = Attempt {
+        delivery: &delivery,
+        event: EventType::Message,
+        body: Bytes::from(body.clone()),
+        timeout,
+        more_follows: false,
+    };
+    let posted = endpoint.post(&app, attempt).await;
 
     let reply = Reply::ok(&TestResult::of(&posted))?;
     let (account, answer, sent_at) = (caller.account.clone(), reply.clone(), now);

@@ -21,14 +21,14 @@ use super::origins::{Admission, Origin};
 use super::places::{Place, Standing};
 use super::queue::Queue;
 use super::record::{self, Abandoning, Ended};
-use crate::app::post_event::{Endpoint, Posted};
+use crate::app::post_event::{self, Endpoint, Posted};
 use crate::jobs::lines::Hold;
 use crate::telemetry::names;
 
-/// The most deliveries of one line in memory, and the most read at once.
+/// What the deliveries of one line in memory may weigh, and those read at once.
 const WINDOW: usize = 512;
 const PAGE: usize = 256;
-/// What all lines of a node may have in memory before pages get small.
+/// What those of all lines of a node may weigh before pages get small.
 const NODE_WINDOW: usize = 8192;
 const SMALLEST_PAGE: usize = 4;
 /// The most outcomes in one transaction.
@@ -48,6 +48,8 @@ pub struct Line<'a> {
     standing: Standing,
     queue: Queue,
     posts: FuturesUnordered<BoxFuture<'a, Done>>,
+    /// Something was sent to it a moment ago, since the line lives no longer.
+    has_posted: bool,
     ended: Vec<Ended>,
     /// Deleted or disabled: what waits is given up once nothing is under way.
     closed: bool,
@@ -100,6 +102,7 @@ impl<'a> Line<'a> {
             standing: shop.remembered(id.as_str()).unwrap_or(Standing::Fresh),
             queue: Queue::new(shop.memory.clone(), shop.held_lanes(id.as_str())),
             posts: FuturesUnordered::new(),
+            has_posted: false,
             ended: Vec::new(),
             endpoint: None,
             origin: None,
@@ -228,11 +231,15 @@ impl<'a> Line<'a> {
         while self.posts.len() < limit && self.queue.has_ready() {
             let Some(place) = self.place() else { return };
             match (self.queue.next(), self.endpoint.clone()) {
-                (Some(due), Some(endpoint)) => self.posts.push(post(self.shop, endpoint, due, place).boxed()),
+                (Some(due), Some(endpoint)) => {
+                    let more_follows = self.is_busy();
+                    self.posts.push(post(self.shop, endpoint, due, place, more_follows).boxed());
+                    self.has_posted = true;
+                }
                 _ => return,
             }
         }
-        let reads_with_place = self.standing != Standing::Proven && self.queue.is_unread();
+        let reads_with_place = !self.standing.is_read_ahead() && self.queue.is_unread();
         if reads_with_place && self.queue.waiting() == 0 && self.posts.len() < limit && self.storing.is_none() {
             if let Some(place) = self.place() {
                 self.spare.push(place);
@@ -240,6 +247,11 @@ impl<'a> Line<'a> {
         } else if !self.queue.has_ready() && self.storing.is_none() {
             self.spare.clear();
         }
+    }
+
+    /// Whether a connection to its endpoint is worth keeping.
+    fn is_busy(&self) -> bool {
+        self.standing.has_taken() && (self.has_posted || self.queue.waiting() > 0)
     }
 
     /// A place at hand, or the wait for one begun.
@@ -285,10 +297,10 @@ impl<'a> Line<'a> {
         if !self.queue.is_unread() || self.is_ending() || self.closed {
             return None;
         }
-        if self.standing == Standing::Proven {
+        if self.standing.is_read_ahead() {
             let room = NODE_WINDOW.saturating_sub(self.shop.memory.used()) / 16;
-            let page = PAGE.min(room.max(SMALLEST_PAGE));
-            return (self.queue.len() + page <= WINDOW).then_some(page);
+            let weight = PAGE.min(room.max(SMALLEST_PAGE));
+            return (self.queue.weight() + weight <= WINDOW).then(|| self.queue.count_of(weight));
         }
         if self.spare.is_empty() || self.queue.waiting() > 0 {
             return None;
@@ -399,7 +411,7 @@ impl<'a> Line<'a> {
         if posted.is_gone() {
             self.close();
         } else if posted.is_delivered() {
-            self.now_stands(Standing::Proven);
+            self.now_stands(Standing::after(posted.elapsed));
         } else if self.standing.is_well() {
             self.now_stands(Standing::Failing);
             self.queue.drop_waiting();
@@ -428,7 +440,7 @@ impl<'a> Line<'a> {
         let next = app.store.read::<_, StoreError>(async move |tx| tx.next_delivery_due(&id).await).await?;
         let soon = next.map(|due: Timestamp| due.since(app.now())).filter(|wait| *wait <= LINGER);
         // One that is not known to be well is left to the sweep, which has the others of its kind in view.
-        if soon.is_none() && self.standing != Standing::Proven {
+        if soon.is_none() && !self.standing.has_taken() {
             return Ok(false);
         }
         let rung = self.hold.woken(Instant::now() + soon.unwrap_or(LINGER)).await;
@@ -436,9 +448,22 @@ impl<'a> Line<'a> {
     }
 }
 
-async fn post(shop: &DeliverWebhooks, endpoint: Arc<Endpoint>, due: DueDelivery, place: Place) -> Done {
+async fn post(
+    shop: &DeliverWebhooks,
+    endpoint: Arc<Endpoint>,
+    due: DueDelivery,
+    place: Place,
+    more_follows: bool,
+) -> Done {
     let DueDelivery { id, lane, event_type, attempts, body, .. } = due;
-    let posted = endpoint.post(&shop.app, &id, event_type, Bytes::from(body), endpoint.timeout()).await;
+    let attempt = post_event::Attempt {
+        delivery: &id,
+        event: event_type,
+        body: Bytes::from(body),
+        timeout: endpoint.timeout(),
+        more_follows,
+    };
+    let posted = endpoint.post(&shop.app, attempt).await;
     drop(place);
     Done { due: Sent { delivery: id, lane, attempts }, endpoint, posted }
 }

@@ -25,6 +25,7 @@ use self::places::{Places, Standing};
 use self::queue::{HeldLanes, Memory};
 use super::lines::{Hold, LineWork};
 use crate::app::App;
+use crate::open_files::Shares;
 use crate::telemetry::names;
 
 /// Failing endpoints that are worked on at a time, waiting for a place included. The others stay in the store, and the
@@ -61,7 +62,7 @@ impl DeliverWebhooks {
     pub fn new(app: App) -> Self {
         let webhooks = &app.config.webhooks;
         Self {
-            places: Places::new(webhooks),
+            places: Places::new(webhooks, Shares::of(&app.config).posts),
             retries: RetrySchedule::new(webhooks.retries.clone()),
             memory: Memory::default(),
             standings: moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_idle(REMEMBERED_FOR).build(),
@@ -145,7 +146,7 @@ impl DeliverWebhooks {
         }
         match self.remembered(line) {
             None => Turn::AsUnknown,
-            Some(Standing::Proven) => Turn::Now,
+            Some(Standing::Proven | Standing::Slow) => Turn::Now,
             Some(Standing::Failing) => Turn::AsFailing,
             Some(Standing::Fresh) => match self.origins.of(line).map(|origin| origin.admit()) {
                 Some(Admission::Silent) => Turn::AsFailing,

@@ -1,20 +1,27 @@
 //! Who may send at the same time: places for all endpoints together, fewer for those not known to be well.
 //!
-//! An endpoint that was never called, or that failed last, needs a place of its class beside one of all. The classes
-//! together are smaller than the whole, so what hangs never takes the last place from an endpoint that works.
+//! An endpoint that was never called, that failed last or that took its time needs a place of its class beside one of
+//! all. The classes together are smaller than the whole, so what hangs or is slow never takes the last place from an
+//! endpoint that works.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use offhook_store::delivery_work::LastSeen;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Webhooks;
 
+/// An endpoint that takes longer than this is slow. One that answers at once, as it should, needs a tenth of it.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// How an endpoint did at its last completed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It took what it was sent.
+    /// It took what it was sent, at once.
     Proven,
+    /// It took what it was sent, and its time.
+    Slow,
     /// It was never called. Its order is kept as if it was well.
     Fresh,
     /// It failed.
@@ -28,6 +35,21 @@ impl Standing {
             LastSeen::Failing => Self::Failing,
             LastSeen::Never => Self::Fresh,
         }
+    }
+
+    /// After a success.
+    pub fn after(elapsed: Duration) -> Self {
+        if elapsed > SLOW { Self::Slow } else { Self::Proven }
+    }
+
+    /// Whether it took what it was sent last.
+    pub fn has_taken(self) -> bool {
+        matches!(self, Self::Proven | Self::Slow)
+    }
+
+    /// Whether more is read for it than there are places for now.
+    pub fn is_read_ahead(self) -> bool {
+        self == Self::Proven
     }
 
     /// Whether a failure now is news: order is kept, and the rest of the lane waits.
@@ -47,19 +69,24 @@ pub struct Places {
     all: Arc<Semaphore>,
     fresh: Arc<Semaphore>,
     fresh_places: usize,
+    slow: Arc<Semaphore>,
     failing: Arc<Semaphore>,
     per_endpoint: usize,
     failing_per_endpoint: usize,
 }
 
 impl Places {
-    pub fn new(config: &Webhooks) -> Self {
-        let failing = config.concurrency_unhealthy;
-        let fresh = (config.concurrency_total.saturating_sub(failing) / 2).max(1);
+    /// `total` places in all, shared out as the configured ones would be.
+    pub fn new(config: &Webhooks, total: usize) -> Self {
+        let failing = (config.concurrency_unhealthy * total / config.concurrency_total).max(1);
+        let fresh = (total.saturating_sub(failing) / 2).max(1);
+        // Of what is left, most: a fast endpoint needs a place for a moment only.
+        let slow = (total.saturating_sub(failing + fresh) * 3 / 4).max(1);
         Self {
-            all: Arc::new(Semaphore::new(config.concurrency_total)),
+            all: Arc::new(Semaphore::new(total)),
             fresh: Arc::new(Semaphore::new(fresh)),
             fresh_places: fresh,
+            slow: Arc::new(Semaphore::new(slow)),
             failing: Arc::new(Semaphore::new(failing)),
             per_endpoint: config.concurrency_per_endpoint,
             // So that it takes several that hang to make the others of their kind wait.
@@ -70,7 +97,7 @@ impl Places {
     /// How many requests one endpoint may have under way.
     pub fn limit(&self, standing: Standing) -> usize {
         match standing {
-            Standing::Proven => self.per_endpoint,
+            Standing::Proven | Standing::Slow => self.per_endpoint,
             Standing::Fresh => 1,
             Standing::Failing => self.failing_per_endpoint,
         }
@@ -107,6 +134,7 @@ impl Places {
     fn class(&self, standing: Standing) -> Option<&Arc<Semaphore>> {
         match standing {
             Standing::Proven => None,
+            Standing::Slow => Some(&self.slow),
             Standing::Fresh => Some(&self.fresh),
             Standing::Failing => Some(&self.failing),
         }

@@ -4,7 +4,7 @@
 //! In: pages of due deliveries, and what became of those that went. Out: the next to go, and where to read on. Never
 //! here: I/O, and more than the window, however long the backlog is.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +13,10 @@ use offhook_store::delivery_work::{DueDelivery, Place};
 
 /// The most of one lane that are held in memory, so that a busy conversation leaves room for the others.
 const LANE_WINDOW: usize = 128;
+/// A delivery weighs one, and one more for every so many bytes of its body: memory is what is short, not their number.
+const BYTES: usize = 8192;
+/// What they are taken to weigh before the first is known.
+const FIRST_GUESS: usize = 4;
 
 /// Lanes whose head waits for its first repeat, and until when. Kept beyond the line's own life: what comes in the
 /// meantime must not overtake.
@@ -34,7 +38,7 @@ impl HeldLanes {
     }
 }
 
-/// How many deliveries all lines of a node have in memory.
+/// What all deliveries weigh that a node has in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Memory(Arc<AtomicUsize>);
 
@@ -50,8 +54,11 @@ pub struct Queue {
     held: HeldLanes,
     /// Lanes of which something came while they were held: the store is to hold that too.
     overtaking: HashMap<String, Timestamp>,
-    /// Everything read and not yet recorded: a page read again must not bring it twice.
-    known: HashSet<DeliveryId>,
+    /// Everything read and not yet recorded, with its weight: a page read again must not bring it twice.
+    known: HashMap<DeliveryId, usize>,
+    weight: usize,
+    /// Of one delivery, by the last page.
+    average: usize,
     lanes: HashMap<String, Lane>,
     /// Lanes with something to send and nothing under way.
     ready: VecDeque<String>,
@@ -85,7 +92,9 @@ impl Queue {
             memory,
             held,
             overtaking: HashMap::new(),
-            known: HashSet::new(),
+            known: HashMap::new(),
+            weight: 0,
+            average: FIRST_GUESS,
             lanes: HashMap::new(),
             ready: VecDeque::new(),
             waiting: 0,
@@ -97,6 +106,16 @@ impl Queue {
     /// How many are in memory: waiting, under way, or not yet recorded.
     pub fn len(&self) -> usize {
         self.known.len()
+    }
+
+    /// What they weigh.
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// How many deliveries weigh so much, as far as one can tell.
+    pub fn count_of(&self, weight: usize) -> usize {
+        (weight / self.average).max(1)
     }
 
     pub fn waiting(&self) -> usize {
@@ -132,13 +151,15 @@ impl Queue {
             // The end: what comes late, or falls due again, may stand before it.
             _ => self.place = Place::START,
         }
+        let weight: usize = page.iter().map(weight).sum();
+        self.average = weight.checked_div(page.len()).unwrap_or(self.average).max(1);
         for due in page {
             self.admit_one(due);
         }
     }
 
     fn admit_one(&mut self, due: DueDelivery) {
-        if self.known.contains(&due.id) {
+        if self.known.contains_key(&due.id) {
             return;
         }
         if due.attempts == 0
@@ -158,8 +179,10 @@ impl Queue {
         if lane.state == State::Free && lane.waiting.is_empty() {
             self.ready.push_back(due.lane.clone());
         }
-        self.known.insert(due.id.clone());
-        self.memory.0.fetch_add(1, Ordering::Relaxed);
+        let weight = weight(&due);
+        self.known.insert(due.id.clone(), weight);
+        self.weight += weight;
+        self.memory.0.fetch_add(weight, Ordering::Relaxed);
         self.waiting += 1;
         lane.waiting.push_back(due);
     }
@@ -206,8 +229,9 @@ impl Queue {
 
     /// The store knows what became of a delivery.
     pub fn forget(&mut self, id: &DeliveryId) {
-        if self.known.remove(id) {
-            self.memory.0.fetch_sub(1, Ordering::Relaxed);
+        if let Some(weight) = self.known.remove(id) {
+            self.weight -= weight;
+            self.memory.0.fetch_sub(weight, Ordering::Relaxed);
         }
     }
 
@@ -229,8 +253,12 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.memory.0.fetch_sub(self.known.len(), Ordering::Relaxed);
+        self.memory.0.fetch_sub(self.weight, Ordering::Relaxed);
     }
+}
+
+fn weight(due: &DueDelivery) -> usize {
+    1 + due.body.len() / BYTES
 }
 
 #[cfg(test)]
@@ -282,6 +310,23 @@ mod tests {
         assert_eq!(bodies(&mut queue), ["2"], "the first is not recorded yet");
         queue.forget(&sent.id);
         assert_eq!(memory.used(), 1);
+        drop(queue);
+        assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn what_is_long_weighs_more_and_comes_in_smaller_pages() {
+        let memory = Memory::default();
+        let mut queue = Queue::new(memory.clone(), HeldLanes::default());
+        assert_eq!(queue.count_of(256), 64, "nothing is known of them yet");
+        let long = DueDelivery { body: "x".repeat(15 * BYTES), ..due(1, "a") };
+        queue.admit(vec![long, DueDelivery { body: "x".repeat(15 * BYTES), ..due(2, "b") }], 9);
+        assert_eq!((queue.len(), queue.weight(), memory.used(), queue.count_of(256)), (2, 32, 32, 16));
+        queue.admit(vec![due(3, "c")], 9);
+        assert_eq!((queue.weight(), queue.count_of(256)), (33, 256));
+        let sent = queue.next().unwrap();
+        queue.forget(&sent.id);
+        assert_eq!((queue.weight(), memory.used()), (17, 17));
         drop(queue);
         assert_eq!(memory.used(), 0);
     }
