@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use offhook_store::engine::{FromValue, IntoValue};
 use offhook_store::{Sql, Store, StoreError, Tx};
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
+
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
 pub enum Database {
     Sqlite { folder: TempDir },
@@ -96,6 +99,19 @@ impl Database {
             tx.run(GIVING_BACK, []).await
         };
         self.open().await.write(age).await.unwrap();
+    }
+
+    /// Waits until a running server has ended the purchases and releases that are due. SQLite's can't be looked into; it
+    /// does so right at its start.
+    pub async fn wait_until_numbers_are_settled(&self) {
+        const OPEN: &str = "SELECT (SELECT COUNT(*) FROM purchases WHERE state IN ('reserved', 'unconfirmed'))
+            + (SELECT COUNT(*) FROM carrier_releases)";
+        let Self::Postgres { .. } = self else { return };
+        let (store, deadline) = (self.open().await, Instant::now() + SETTLED_WITHIN);
+        while one::<i64>(&store, OPEN).await > 0 {
+            assert!(Instant::now() < deadline, "purchases or releases are left half way");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     pub fn data_dir(&self, node: &str) -> PathBuf {

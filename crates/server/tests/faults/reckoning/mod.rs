@@ -38,6 +38,7 @@ pub async fn reckon(nodes: &mut [Offhook], database: &Database, cast: &Cast, dee
 /// Waits until nothing is under way any more, stops the servers, and looks whether all that is there fits together.
 pub async fn settle(nodes: &mut [Offhook], database: &Database, cast: &Cast) -> Books {
     let client = nodes[0].client();
+    database.wait_until_numbers_are_settled().await;
     wait_until_quiet(&client, cast, &nodes[0]).await;
     let books = Books::read(&client, cast).await;
     for node in nodes {

@@ -34,20 +34,21 @@ async fn a_send_under_a_key_is_done_once_whatever_is_cut() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_send_without_a_key_is_answered_truly_whatever_is_cut() {
     let stage = Stage::set().await;
-    // It looks the sending number up.
-    let number = stage.number().to_owned();
-    let is_it = move |first: &FirstStatement<'_>| {
-        first.sql.starts_with("SELECT id, account_id, phone_number") && first.is_given(&number)
-    };
+    let is_it = looks_up(stage.number());
     answer_truly(stage, is_it, async |stage: &Stage, body: &str| stage.send(body, None).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_inbound_text_is_answered_truly_whatever_is_cut() {
     let stage = Stage::set().await;
-    // It looks whether the text was brought before.
-    let is_it = |first: &FirstStatement<'_>| first.sql.starts_with("SELECT id FROM messages");
+    let is_it = looks_up(stage.number());
     answer_truly(stage, is_it, async |stage: &Stage, body: &str| stage.text(body).await).await;
+}
+
+/// A transaction that begins with a look for our number.
+fn looks_up(number: &str) -> impl Recognise {
+    let number = number.to_owned();
+    move |first: &FirstStatement<'_>| first.sql.starts_with("SELECT id, account_id, phone") && first.is_given(&number)
 }
 
 async fn answer_truly(
