@@ -4,6 +4,9 @@
 //! numbers are bought and released. `OFFHOOK_FAULT_ROUNDS` makes it longer; `OFFHOOK_FAULT_SEED` repeats a run's moments
 //! of death (not the machine's timing).
 //!
+//! Or something else fails than the process: the database, the disk, the carrier, customers' servers, clients. Each has a
+//! file of its own, as has what must not grow (`memory.rs`).
+//!
 //! In: nothing but the API, the sandbox's handsets and a customer's webhook server, and at the end the database at rest.
 //! Never here: code of the server under test, but for the store that reads the database.
 
@@ -24,6 +27,7 @@ mod disk_full;
 mod kill;
 mod ledger_of_deeds;
 mod load;
+mod memory;
 mod nodes;
 mod outages;
 mod private_disk;
