@@ -30,6 +30,6 @@ bench *SCENARIOS:
     cargo build --release --locked -p offhook-server -p offhook-benches
     ./target/release/offhook-benches {{ SCENARIOS }}
 
-# Kills the server so many times on each engine, and accounts for everything.
-faults ROUNDS="50":
-    OFFHOOK_FAULT_ROUNDS={{ ROUNDS }} ./test faults
+# Kills the server so many times on each engine, and breaks all else a tenth as often; and accounts for everything.
+faults ROUNDS="50" DOWN_SECONDS="15":
+    OFFHOOK_FAULT_ROUNDS={{ ROUNDS }} OFFHOOK_FAULT_DOWN_SECONDS={{ DOWN_SECONDS }} ./test faults

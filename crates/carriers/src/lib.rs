@@ -5,6 +5,8 @@
 
 mod sandbox;
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use offhook_domain::message::{Failure, ReceiptStatus, SendOutcome};
 use offhook_domain::{Country, E164, MessageId, PurchaseId, Timestamp};
@@ -107,6 +109,9 @@ pub struct Submission {
     pub media_urls: Vec<String>,
     /// How often it was tried before, to no effect.
     pub attempt: u32,
+    /// When the right to hand it over ends, where it does. A carrier that has it wait, for its turn or for a connection,
+    /// looks right before it leaves this process: what is too late is not taken, for another node sends by then.
+    pub until: Option<Instant>,
 }
 
 /// Something that came from the network.

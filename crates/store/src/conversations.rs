@@ -9,17 +9,19 @@ use crate::error::StoreError;
 use crate::scope::{Page, Scope, Window};
 
 statements! {
-    GET = "SELECT c.id, c.account_id, c.number_id, c.phone_number, c.agent_id, c.participant, c.channel, c.group_name,
+    // A message that crosses with the end of its agent may name it once more: an agent shows only while it is there.
+    GET = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
         c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status
-        FROM conversations c JOIN numbers n ON n.id = c.number_id WHERE c.account_id = $1 AND c.id = $2";
-    LIST = "SELECT c.id, c.account_id, c.number_id, c.phone_number, c.agent_id, c.participant, c.channel, c.group_name,
+        FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id
+        WHERE c.account_id = $1 AND c.id = $2";
+    LIST = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
         c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status
-        FROM conversations c JOIN numbers n ON n.id = c.number_id
+        FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id
         WHERE c.account_id = $1 ORDER BY c.last_message_at DESC, c.id DESC LIMIT $2 OFFSET $3";
     COUNT = "SELECT COUNT(*) FROM conversations WHERE account_id = $1";
-    OF_AGENT = "SELECT c.id, c.account_id, c.number_id, c.phone_number, c.agent_id, c.participant, c.channel,
+    OF_AGENT = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel,
         c.group_name, c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status
-        FROM conversations c JOIN numbers n ON n.id = c.number_id
+        FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id
         WHERE c.agent_id = $1 AND c.account_id = $2 ORDER BY c.last_message_at DESC, c.id DESC LIMIT $3 OFFSET $4";
     COUNT_OF_AGENT = "SELECT COUNT(*) FROM conversations WHERE agent_id = $1 AND account_id = $2";
     SET_METADATA = "UPDATE conversations SET metadata = $1 WHERE account_id = $2 AND id = $3";

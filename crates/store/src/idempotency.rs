@@ -14,8 +14,9 @@ pub const KEPT: Duration = Duration::from_secs(24 * 3600);
 statements! {
     CLAIM = "INSERT INTO idempotency (account_id, key, fingerprint, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
     LOOK = "SELECT fingerprint, status, body, at FROM idempotency WHERE account_id = $1 AND key = $2";
-    FINISH = "UPDATE idempotency SET status = $1, body = $2 WHERE account_id = $3 AND key = $4";
-    FORGET = "DELETE FROM idempotency WHERE account_id = $1 AND key = $2";
+    // Only the claim that was made then: after a day the key may be another request's.
+    FINISH = "UPDATE idempotency SET status = $1, body = $2 WHERE account_id = $3 AND key = $4 AND at = $5";
+    FORGET = "DELETE FROM idempotency WHERE account_id = $1 AND key = $2 AND at = $3";
     PRUNE = "DELETE FROM idempotency WHERE at < $1";
 }
 
@@ -46,7 +47,7 @@ impl Scope<'_> {
             if at.since(since) <= KEPT {
                 return Ok(known);
             }
-            self.forget_once(key).await?;
+            self.forget_once(key, since).await?;
         }
     }
 
@@ -71,20 +72,26 @@ impl Scope<'_> {
         Ok(Some((claim, since)))
     }
 
-    /// Keeps the outcome under a claimed key.
+    /// Keeps the outcome under a key claimed at `claimed_at`.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn finish_once(&mut self, key: &str, status: i64, body: Option<&str>) -> Result<(), StoreError> {
-        self.tx.run(FINISH, params![status, body, self.account, key]).await
+    pub async fn finish_once(
+        &mut self,
+        key: &str,
+        claimed_at: Timestamp,
+        status: i64,
+        body: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.tx.run(FINISH, params![status, body, self.account, key, claimed_at]).await
     }
 
-    /// Frees a claimed key whose request came to nothing.
+    /// Frees a key claimed at `claimed_at` whose request came to nothing.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn forget_once(&mut self, key: &str) -> Result<(), StoreError> {
-        self.tx.run(FORGET, params![self.account, key]).await
+    pub async fn forget_once(&mut self, key: &str, claimed_at: Timestamp) -> Result<(), StoreError> {
+        self.tx.run(FORGET, params![self.account, key, claimed_at]).await
     }
 }
 

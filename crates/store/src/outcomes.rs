@@ -28,23 +28,25 @@ statements! {
 statements_for_many! {
     FLIGHT = {
         one: "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.channel, m.status, m.segments, m.price,
-            m.carrier, m.at, c.phone_number, c.participant, c.agent_id
-            FROM messages m JOIN conversations c ON c.id = m.conversation_id WHERE m.id = $1",
+            m.carrier, m.at, c.phone_number, c.participant, a.id
+            FROM messages m JOIN conversations c ON c.id = m.conversation_id LEFT JOIN agents a ON a.id = c.agent_id
+            WHERE m.id = $1",
         all: "SELECT e.n, m.id, m.account_id, m.number_id, m.conversation_id, m.channel, m.status, m.segments, m.price,
-            m.carrier, m.at, c.phone_number, c.participant, c.agent_id
+            m.carrier, m.at, c.phone_number, c.participant, a.id
             FROM unnest($1::TEXT[]) WITH ORDINALITY AS e (id, n)
-            JOIN messages m ON m.id = e.id JOIN conversations c ON c.id = m.conversation_id",
+            JOIN messages m ON m.id = e.id JOIN conversations c ON c.id = m.conversation_id
+            LEFT JOIN agents a ON a.id = c.agent_id",
     };
     FLIGHT_AT_CARRIER = {
         one: "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.channel, m.status, m.segments, m.price,
-            m.carrier, m.at, c.phone_number, c.participant, c.agent_id
-            FROM messages m JOIN conversations c ON c.id = m.conversation_id
+            m.carrier, m.at, c.phone_number, c.participant, a.id
+            FROM messages m JOIN conversations c ON c.id = m.conversation_id LEFT JOIN agents a ON a.id = c.agent_id
             WHERE m.carrier_message_id = $1 AND m.carrier = $2 AND m.direction = 'outbound'",
         // OFFSET 0 has each looked up by itself: joined, PostgreSQL may read all of 'outbound' in the index instead.
         all: "SELECT e.n, f.* FROM unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS e (carrier_message_id, carrier, n)
             CROSS JOIN LATERAL (SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.channel, m.status,
-                m.segments, m.price, m.carrier, m.at, c.phone_number, c.participant, c.agent_id
-                FROM messages m JOIN conversations c ON c.id = m.conversation_id
+                m.segments, m.price, m.carrier, m.at, c.phone_number, c.participant, a.id
+                FROM messages m JOIN conversations c ON c.id = m.conversation_id LEFT JOIN agents a ON a.id = c.agent_id
                 WHERE m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier
                 AND m.direction = 'outbound' OFFSET 0) f",
     };

@@ -18,9 +18,10 @@ statements! {
         created_at FROM webhooks WHERE id = $1";
     PUT = "INSERT INTO webhooks (id, account_id, agent_key, url, sealed_secret, status, context_limit, timeout_seconds,
         events, external_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        ON CONFLICT (account_id, agent_key) DO UPDATE SET url = excluded.url, sealed_secret = excluded.sealed_secret,
+        ON CONFLICT (account_id, agent_key) DO UPDATE SET url = excluded.url,
+        sealed_secret = CASE WHEN $12 = 1 THEN webhooks.sealed_secret ELSE excluded.sealed_secret END,
         status = excluded.status, context_limit = excluded.context_limit, timeout_seconds = excluded.timeout_seconds,
-        events = excluded.events, external_id = excluded.external_id RETURNING id, created_at";
+        events = excluded.events, external_id = excluded.external_id RETURNING id, created_at, sealed_secret";
     DELETE = "DELETE FROM webhooks WHERE account_id = $1 AND agent_key = $2 RETURNING id";
     DISABLE = "UPDATE webhooks SET status = 'disabled' WHERE id = $1 AND url = $2 AND sealed_secret = $3";
 }
@@ -42,11 +43,12 @@ impl Scope<'_> {
         self.tx.row(CHOOSE, params![self.account, agent_key(agent)]).await?.map(read).transpose()
     }
 
-    /// Creates an endpoint or replaces the one there is, which keeps its id and its age. The result is what is kept.
+    /// Creates an endpoint or replaces the one there is, which keeps its id and its age, and with `keep_secret` its
+    /// secret, whoever else may be replacing it. The result is what is kept.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn put_webhook(&mut self, webhook: Webhook) -> Result<Webhook, StoreError> {
+    pub async fn put_webhook(&mut self, webhook: Webhook, keep_secret: bool) -> Result<Webhook, StoreError> {
         let events: Vec<_> = webhook.events.iter().map(|event| event.as_str().to_owned()).collect();
         let values = params![
             &webhook.id,
@@ -59,11 +61,12 @@ impl Scope<'_> {
             webhook.timeout_seconds,
             events.as_slice(),
             webhook.external_id.as_ref(),
-            webhook.created_at
+            webhook.created_at,
+            keep_secret
         ];
         // Empty lists are kept as NULL, which this column does not take: an endpoint wants something.
         let mut row = self.tx.one(PUT, values).await?;
-        Ok(Webhook { id: row.take()?, created_at: row.take()?, ..webhook })
+        Ok(Webhook { id: row.take()?, created_at: row.take()?, sealed_secret: row.take()?, ..webhook })
     }
 
     /// Deletes an endpoint; its id, where there was one. What waits for it ends failed, by its worker.

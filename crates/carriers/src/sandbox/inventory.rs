@@ -193,7 +193,12 @@ mod tests {
             unreachable!("nothing is bought here")
         }
 
-        async fn carry(&self, _: Option<&HandsetMessage>, _: &[(Timestamp, AirPayload)]) -> Result<(), WorldError> {
+        async fn carry(
+            &self,
+            _: Option<&HandsetMessage>,
+            _: &[(Timestamp, AirPayload)],
+            _: Option<std::time::Instant>,
+        ) -> Result<(), WorldError> {
             unreachable!("nothing is sent here")
         }
     }

@@ -77,7 +77,7 @@ async fn take(
         None => {}
     }
     air.extend(receipt(now, id, submission, fate));
-    world.carry(inbox, &air).await
+    world.carry(inbox, &air, submission.until).await
 }
 
 /// The receiver, where it is a number that the sandbox sold.

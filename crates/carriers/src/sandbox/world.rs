@@ -1,5 +1,7 @@
 //! The seam to what the sandbox network remembers.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use offhook_domain::message::{Failure, ReceiptStatus};
 use offhook_domain::{E164, MessageId, PurchaseId, Timestamp};
@@ -59,5 +61,11 @@ pub trait SandboxWorld: Send + Sync {
 
     /// Takes a text off a sender's hands, all in one: into the receiving handset's inbox where one is given,
     /// and the payloads into the air, each due at its time. Ids that were taken before change nothing.
-    async fn carry(&self, text: Option<&HandsetMessage>, air: &[(Timestamp, AirPayload)]) -> Result<(), WorldError>;
+    /// Nothing is taken once `until` has passed.
+    async fn carry(
+        &self,
+        text: Option<&HandsetMessage>,
+        air: &[(Timestamp, AirPayload)],
+        until: Option<Instant>,
+    ) -> Result<(), WorldError>;
 }

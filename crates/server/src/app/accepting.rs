@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use offhook_domain::Timestamp;
 use offhook_domain::message::Message;
 use offhook_store::{StoreError, Tx};
 
@@ -114,30 +115,35 @@ fn ring(app: &App, answers: &[Result<Kept, ApiError>]) {
 }
 
 async fn accept_together(tx: &mut Tx, wanted: &[Arc<Wanted>]) -> Result<Vec<Result<Kept, ApiError>>, StoreError> {
+    let Some(app) = wanted.first().map(|first| &first.app) else { return Ok(Vec::new()) };
+    let claimed_at = app.now();
     let mut answers: Vec<Option<Result<Kept, ApiError>>> = Vec::with_capacity(wanted.len());
     for (n, one) in wanted.iter().enumerate() {
-        let told = begin(tx, one, &wanted[..n]).await?;
+        let told = begin(tx, one, &wanted[..n], claimed_at).await?;
         answers.push(told.map(|told| told.map(|answer| Kept { answer, line: None })));
     }
     let open: Vec<usize> = (0..wanted.len()).filter(|n| answers[*n].is_none()).collect();
     let orders: Vec<&Order> = open.iter().map(|n| &wanted[*n].order).collect();
-    if let Some(Wanted { app, .. }) = wanted.first().map(AsRef::as_ref) {
-        let accepted = send_message::accept_all(tx, &orders, app.prices(), &*app.clock).await?;
-        for (n, accepted) in open.into_iter().zip(accepted) {
-            answers[n] = Some(finish(tx, &wanted[n], accepted.map_err(ApiError::from)).await?);
-        }
+    let accepted = send_message::accept_all(tx, &orders, app.prices(), &*app.clock).await?;
+    for (n, accepted) in open.into_iter().zip(accepted) {
+        answers[n] = Some(finish(tx, &wanted[n], accepted.map_err(ApiError::from), claimed_at).await?);
     }
     Ok(answers.into_iter().flatten().collect())
 }
 
 /// Claims a request's key; its answer, where there is nothing more to do.
-async fn begin(tx: &mut Tx, one: &Wanted, before: &[Arc<Wanted>]) -> Result<Option<Told>, StoreError> {
+async fn begin(
+    tx: &mut Tx,
+    one: &Wanted,
+    before: &[Arc<Wanted>],
+    claimed_at: Timestamp,
+) -> Result<Option<Told>, StoreError> {
     let Some(key) = one.once.key() else { return Ok(None) };
     let same = |other: &Arc<Wanted>| other.order.account == one.order.account && other.once.key() == Some(key);
     if before.iter().any(same) {
         return Ok(Some(Ok(None)));
     }
-    Ok(match one.once.claim(tx, &one.order.account, one.app.now()).await? {
+    Ok(match one.once.claim(tx, &one.order.account, claimed_at).await? {
         Begun::Fresh => None,
         Begun::Done(reply) => Some(Ok(Some(Answer::Replayed(reply)))),
         Begun::Refused(error) => Some(Err(error)),
@@ -149,17 +155,18 @@ async fn finish(
     tx: &mut Tx,
     one: &Wanted,
     accepted: Result<Message, ApiError>,
+    claimed_at: Timestamp,
 ) -> Result<Result<Kept, ApiError>, StoreError> {
     let account = &one.order.account;
     let shown = accepted.and_then(|message| Ok(((one.show)(&message)?, message.number_id.to_string())));
     match shown {
         Ok((reply, line)) => {
-            one.once.finish(tx, account, &reply).await?;
+            one.once.finish(tx, account, claimed_at, &reply).await?;
             Ok(Ok(Kept { answer: Some(Answer::Accepted(reply)), line: Some(line) }))
         }
         Err(error) => {
             if let Some(key) = one.once.key() {
-                tx.of(account).forget_once(key).await?;
+                tx.of(account).forget_once(key, claimed_at).await?;
             }
             Ok(Err(error))
         }

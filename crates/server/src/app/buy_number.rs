@@ -176,7 +176,8 @@ async fn reserve(
     let once = once.clone();
     app.store
         .write(async move |tx: &mut Tx| {
-            if let Some(reply) = once.begin(tx, &purchase.account_id, now).await? {
+            // As of `created_at`, by which the purchase will know its key again.
+            if let Some(reply) = once.begin(tx, &purchase.account_id, purchase.created_at).await? {
                 return Ok(Reserved::Before(reply));
             }
             let mut scope = tx.of(&purchase.account_id);

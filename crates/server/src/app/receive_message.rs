@@ -19,46 +19,58 @@ use crate::telemetry::names;
 #[async_trait]
 impl InboundSink for App {
     async fn receive(&self, inbound: Vec<Inbound>) -> Result<(), NotKept> {
-        receive(self, inbound).await.map_err(|error| NotKept(error.to_string()))
+        receive(self, inbound).await.map(drop).map_err(|error| NotKept(error.to_string()))
     }
 }
 
-/// Keeps what carriers brought.
+/// What became of one thing that a carrier brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brought {
+    /// It is kept: a text that is new, or a receipt.
+    Kept,
+    /// A text that was brought before, or for a number that nobody holds.
+    Dropped,
+    /// It can't be kept now; bring it again.
+    Later,
+}
+
+/// Keeps what carriers brought. Tells how many new texts and receipts that was.
 ///
 /// # Errors
 /// [`StoreError`]: nothing is kept, or not all; the carrier must bring it again.
-pub async fn receive(app: &App, inbound: Vec<Inbound>) -> Result<(), StoreError> {
-    if receive_each(app, inbound).await?.contains(&false) {
+pub async fn receive(app: &App, inbound: Vec<Inbound>) -> Result<usize, StoreError> {
+    let brought = receive_each(app, inbound).await?;
+    if brought.contains(&Brought::Later) {
         return Err(StoreError::Unavailable("it can't be kept now".to_owned()));
     }
-    Ok(())
+    Ok(brought.into_iter().filter(|brought| *brought == Brought::Kept).count())
 }
 
-/// Keeps what carriers brought in one transaction, and tells of each whether it is kept or must be brought again: one
-/// that can't be kept keeps no other from being received.
+/// Keeps what carriers brought in one transaction, and tells what became of each: one that can't be kept keeps no other
+/// from being received.
 ///
 /// # Errors
 /// [`StoreError`]: nothing is kept.
-pub async fn receive_each(app: &App, inbound: Vec<Inbound>) -> Result<Vec<bool>, StoreError> {
+pub async fn receive_each(app: &App, inbound: Vec<Inbound>) -> Result<Vec<Brought>, StoreError> {
     let inbound: Vec<_> = inbound.into_iter().map(|one| fit(one, app.now())).collect();
     match receive_together(app, inbound.clone()).await {
         Err(error) if error.is_of_the_values() => {}
         outcome => return outcome,
     }
-    let mut kept = Vec::with_capacity(inbound.len());
+    let mut brought = Vec::with_capacity(inbound.len());
     for one in inbound {
         match receive_together(app, vec![one]).await {
             Err(error) if error.is_of_the_values() => {
                 tracing::error!(%error, "something that a carrier brought can't be kept");
-                kept.push(false);
+                brought.push(Brought::Later);
             }
-            outcome => kept.extend(outcome?),
+            outcome => brought.extend(outcome?),
         }
     }
-    Ok(kept)
+    Ok(brought)
 }
 
-async fn receive_together(app: &App, inbound: Vec<Inbound>) -> Result<Vec<bool>, StoreError> {
+async fn receive_together(app: &App, inbound: Vec<Inbound>) -> Result<Vec<Brought>, StoreError> {
     let doors = app.clone();
     let count = inbound.len();
     let mut messages = Vec::new();
@@ -72,20 +84,19 @@ async fn receive_together(app: &App, inbound: Vec<Inbound>) -> Result<Vec<bool>,
     // In one order for every transaction, so that two of them can't wait for each other (PostgreSQL).
     messages.sort_by(|(_, a), (_, b)| (&a.to, &a.from).cmp(&(&b.to, &b.from)));
     receipts.sort_by(|a: &Receipt, b: &Receipt| a.carrier_message_id.cmp(&b.carrier_message_id));
-    let (after, received, kept) = app
+    let (after, received, brought) = app
         .store
         .write::<_, StoreError>(async move |tx| {
             let after = record_outcome::apply_receipts(&doors, tx, &receipts).await?;
             let mut received = Vec::with_capacity(messages.len());
-            let mut kept = vec![true; count];
+            let mut brought = vec![Brought::Kept; count];
             for (place, message) in &messages {
                 match keep_message(&doors, tx, message).await? {
-                    Keeping::Kept(message) => received.push(message),
-                    Keeping::NothingToKeep => {}
-                    Keeping::Later => kept[*place] = false,
+                    Ok(message) => received.push(message),
+                    Err(not_kept) => brought[*place] = not_kept,
                 }
             }
-            Ok((after, received, kept))
+            Ok((after, received, brought))
         })
         .await?;
     after.commit(app);
@@ -96,16 +107,7 @@ async fn receive_together(app: &App, inbound: Vec<Inbound>) -> Result<Vec<bool>,
             app.wakes.ring(Ring::Deliver(webhook.to_string()));
         }
     }
-    Ok(kept)
-}
-
-/// What became of one text.
-enum Keeping {
-    Kept(Kept),
-    /// It was brought before, or nobody holds its number.
-    NothingToKeep,
-    /// Its number is sold to us and not stored yet.
-    Later,
+    Ok(brought)
 }
 
 /// A text that was kept, and the webhook that is to hear of it.
@@ -114,21 +116,22 @@ struct Kept {
     webhook: Option<WebhookId>,
 }
 
-/// Keeps one text. One that was brought before changes nothing; one for a number nobody holds is dropped.
-async fn keep_message(app: &App, tx: &mut Tx, inbound: &InboundMessage) -> Result<Keeping, StoreError> {
+/// Keeps one text, or tells why not. One that was brought before changes nothing; one for a number that is sold to us and
+/// not stored yet comes later.
+async fn keep_message(app: &App, tx: &mut Tx, inbound: &InboundMessage) -> Result<Result<Kept, Brought>, StoreError> {
     if tx.was_received(inbound.carrier, &inbound.carrier_message_id).await? {
-        return Ok(Keeping::NothingToKeep);
+        return Ok(Err(Brought::Dropped));
     }
     let Some(number) = tx.holder_of(&inbound.to).await? else {
         if tx.is_being_bought(&inbound.to).await? {
-            return Ok(Keeping::Later);
+            return Ok(Err(Brought::Later));
         }
         tracing::warn!(carrier = inbound.carrier, "a text for a number that nobody holds was dropped");
-        return Ok(Keeping::NothingToKeep);
+        return Ok(Err(Brought::Dropped));
     };
     let message = write_message(app, tx, inbound, &number).await?;
     let webhook = announce::message_received(app, tx, &message).await?;
-    Ok(Keeping::Kept(Kept { channel: message.message.channel, webhook }))
+    Ok(Ok(Kept { channel: message.message.channel, webhook }))
 }
 
 async fn write_message(

@@ -1,6 +1,7 @@
 //! The sandbox carrier's memory, kept in our store.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use offhook_carriers::{AirPayload, HandsetMessage, Sale, SandboxWorld, WorldError};
@@ -26,6 +27,13 @@ pub struct StoredWorld {
 struct Load {
     text: Option<HandsetText>,
     air: Vec<Airborne>,
+    until: Option<Instant>,
+}
+
+impl Load {
+    fn is_timely(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
+    }
 }
 
 impl StoredWorld {
@@ -38,18 +46,29 @@ impl StoredWorld {
     }
 }
 
-/// Has a batch of loads kept, and rings for what is in the air then.
+/// Has a batch of loads kept, but for those whose time was over while they waited, and rings for what is in the air then.
 fn carry(store: &Store, air: &Arc<Notify>, mut batch: Batch<Load, Result<(), WorldError>>) {
     let (loads, air) = (batch.items.clone(), air.clone());
-    let write = async move |tx: &mut offhook_store::Tx| -> Result<(), StoreError> {
-        let texts: Vec<HandsetText> = loads.iter().filter_map(|load| load.text.clone()).collect();
-        let things: Vec<Airborne> = loads.iter().flat_map(|load| load.air.clone()).collect();
+    let write = async move |tx: &mut offhook_store::Tx| -> Result<Vec<bool>, StoreError> {
+        let timely: Vec<bool> = loads.iter().map(Load::is_timely).collect();
+        let carried = || loads.iter().zip(&timely).filter(|(_, timely)| **timely).map(|(load, _)| load);
+        let texts: Vec<HandsetText> = carried().filter_map(|load| load.text.clone()).collect();
+        let things: Vec<Airborne> = carried().flat_map(|load| load.air.clone()).collect();
         tx.keep_handset_texts(&texts).await?;
-        tx.put_in_air(&things).await
+        tx.put_in_air(&things).await?;
+        Ok(timely)
     };
     store.write_soon(write, move |written| {
-        let written = written.map_err(failed);
-        (0..batch.items.len()).for_each(|n| batch.answer(n, written.clone()));
+        for n in 0..batch.items.len() {
+            batch.answer(
+                n,
+                match &written {
+                    Ok(timely) if timely[n] => Ok(()),
+                    Ok(_) => Err(WorldError::NotDone("it was handed over too late".to_owned())),
+                    Err(error) => Err(failed(error)),
+                },
+            );
+        }
         air.notify_one();
     });
 }
@@ -61,37 +80,48 @@ impl SandboxWorld for StoredWorld {
         let sell = async move |tx: &mut offhook_store::Tx| {
             tx.sell_sandbox_number(&sale.phone_number, &sale.reference, now).await
         };
-        self.store.write(sell).await.map_err(failed)
+        self.store.write(sell).await.map_err(|error| failed(&error))
     }
 
     async fn sold_under(&self, reference: &PurchaseId) -> Result<Option<E164>, WorldError> {
         let reference = reference.clone();
-        self.store.read(async move |tx| tx.sandbox_number_sold_under(&reference).await).await.map_err(failed)
+        self.store
+            .read(async move |tx| tx.sandbox_number_sold_under(&reference).await)
+            .await
+            .map_err(|error| failed(&error))
     }
 
     async fn sold_among(&self, numbers: &[E164]) -> Result<Vec<E164>, WorldError> {
         let numbers = numbers.to_vec();
-        self.store.read(async move |tx| tx.sandbox_numbers_sold_among(&numbers).await).await.map_err(failed)
+        self.store
+            .read(async move |tx| tx.sandbox_numbers_sold_among(&numbers).await)
+            .await
+            .map_err(|error| failed(&error))
     }
 
     async fn take_back(&self, number: &E164, reference: Option<&PurchaseId>) -> Result<(), WorldError> {
         let (number, reference) = (number.clone(), reference.cloned());
         let take =
             async move |tx: &mut offhook_store::Tx| tx.take_back_sandbox_number(&number, reference.as_ref()).await;
-        self.store.write(take).await.map_err(failed)
+        self.store.write(take).await.map_err(|error| failed(&error))
     }
 
-    async fn carry(&self, text: Option<&HandsetMessage>, air: &[(Timestamp, AirPayload)]) -> Result<(), WorldError> {
+    async fn carry(
+        &self,
+        text: Option<&HandsetMessage>,
+        air: &[(Timestamp, AirPayload)],
+        until: Option<Instant>,
+    ) -> Result<(), WorldError> {
         let text = text.map(|text| in_inbox(text, self.clock.now()));
         let air: Vec<Airborne> = air.iter().map(airborne).collect::<Result<_, _>>()?;
         let gone = |_| WorldError::NotDone("it takes nothing more".to_owned());
-        self.carrying.join(Load { text, air }).await.map_err(gone)?
+        self.carrying.join(Load { text, air, until }).await.map_err(gone)?
     }
 }
 
 /// A real carrier would not be away together with our database. So it must not look as if one had lost answers: what
 /// was certainly not kept was not taken.
-fn failed(error: StoreError) -> WorldError {
+fn failed(error: &StoreError) -> WorldError {
     match error {
         StoreError::Unknown(_) => WorldError::Unknown(error.to_string()),
         _ => WorldError::NotDone(error.to_string()),
@@ -119,4 +149,38 @@ fn airborne((due_at, payload): &(Timestamp, AirPayload)) -> Result<Airborne, Wor
     };
     let payload = serde_json::to_string(payload).map_err(|e| WorldError::NotDone(e.to_string()))?;
     Ok(Airborne { id, due_at: *due_at, payload })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use offhook_domain::SystemClock;
+    use offhook_store::{Tx, Window};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waited_past_its_time_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_sqlite(&folder.path().join("offhook.db"), 1).unwrap();
+        offhook_store::migrate(&store).await.unwrap();
+        let world = StoredWorld::new(store.clone(), Arc::new(SystemClock::default()), Arc::default());
+        let (late, in_time) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        for (id, until) in [("late", Some(late)), ("in time", Some(in_time)), ("at any time", None)] {
+            let text = HandsetMessage {
+                id: id.to_owned(),
+                from: "+14155550100".to_owned(),
+                to: "+14155551234".to_owned(),
+                body: id.to_owned(),
+                media_urls: Vec::new(),
+            };
+            let taken = world.carry(Some(&text), &[], until).await;
+            assert_eq!(matches!(taken, Err(WorldError::NotDone(_))), id == "late", "{taken:?}");
+        }
+        let window = Window { limit: 10, offset: 0 };
+        let look = async move |tx: &mut Tx| tx.handset_texts("+14155551234", window).await;
+        let held = store.read::<_, StoreError>(look).await.unwrap();
+        assert_eq!(held.items.iter().map(|text| text.body.as_str()).collect::<Vec<_>>(), ["at any time", "in time"]);
+    }
 }

@@ -71,7 +71,7 @@ async fn store(
     scope.post(&purchase.posting(EntryKind::NumberBought, now)).await?;
     if let Some(key) = &purchase.once_key {
         let body = serde_json::to_string(&NumberView::of(&number)).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-        scope.finish_once(key, 200, Some(&sealer.seal(&body))).await?;
+        scope.finish_once(key, purchase.created_at, 200, Some(&sealer.seal(&body))).await?;
     }
     Ok(Ended::Stored(Box::new(number)))
 }
@@ -111,7 +111,7 @@ async fn undo(tx: &mut Tx, purchase: &Purchase, now: Timestamp) -> Result<bool, 
     scope.drop_number().await?;
     scope.post(&purchase.posting(EntryKind::NumberHoldReturned, now)).await?;
     if let Some(key) = &purchase.once_key {
-        scope.forget_once(key).await?;
+        scope.forget_once(key, purchase.created_at).await?;
     }
     Ok(true)
 }

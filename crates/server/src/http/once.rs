@@ -126,7 +126,7 @@ impl Once {
                     return Ok(Outcome::Replayed(done));
                 }
                 let reply = work(tx).await?;
-                once.finish(tx, &account, &reply).await?;
+                once.finish(tx, &account, now, &reply).await?;
                 Ok::<_, ApiError>(Outcome::Fresh(reply))
             })
             .await?;
@@ -193,14 +193,20 @@ impl Once {
         key.judge(tx.of(account).look_once(&key.key, &key.fingerprint, now).await?)
     }
 
-    /// Keeps the answer under the claimed key.
+    /// Keeps the answer under the key claimed at `claimed_at`.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn finish(&self, tx: &mut Tx, account: &AccountId, reply: &Reply) -> Result<(), StoreError> {
+    pub async fn finish(
+        &self,
+        tx: &mut Tx,
+        account: &AccountId,
+        claimed_at: offhook_domain::Timestamp,
+        reply: &Reply,
+    ) -> Result<(), StoreError> {
         let Some(key) = &self.key else { return Ok(()) };
         let body = reply.body.as_deref().map(|body| key.sealer.seal(body));
-        tx.of(account).finish_once(&key.key, i64::from(reply.status.as_u16()), body.as_deref()).await
+        tx.of(account).finish_once(&key.key, claimed_at, i64::from(reply.status.as_u16()), body.as_deref()).await
     }
 
     /// The key's text, for an operation that outlives its request.
@@ -319,7 +325,7 @@ async fn find_out(app: &App, caller: &Caller, once: Once, unknown: Response) -> 
             if found.is_none()
                 && let Some(key) = once.key()
             {
-                tx.of(&account).forget_once(key).await?;
+                tx.of(&account).forget_once(key, now).await?;
             }
             Ok::<_, ApiError>(found)
         })
@@ -343,7 +349,7 @@ async fn keep(app: &App, caller: &Caller, once: Once, response: Response) -> Res
         .write(async move |tx: &mut Tx| {
             let before = once.begin(tx, &account, now).await?;
             if before.is_none() {
-                once.finish(tx, &account, &reply).await?;
+                once.finish(tx, &account, now, &reply).await?;
             }
             Ok::<_, ApiError>(before)
         })

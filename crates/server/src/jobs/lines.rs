@@ -76,7 +76,14 @@ impl Hold {
     /// Whether the line is still ours. Ask right before touching the network.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.until.as_ref().is_none_or(|until| until.lock().is_ok_and(|until| Instant::now() < *until))
+        self.until().is_none_or(|until| Instant::now() < until)
+    }
+
+    /// When the hold ends unless it is extended, where it does.
+    #[must_use]
+    pub fn until(&self) -> Option<Instant> {
+        // Of a lock that is poisoned nothing is known: as good as over.
+        self.until.as_ref().map(|until| until.lock().map_or_else(|_| Instant::now(), |until| *until))
     }
 
     /// Whether no new work may be begun.

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::lines::{self, Hold, LineWork};
+use crate::app::receive_message::Brought;
 use crate::app::{App, receive_message};
 
 /// The air is one line: its things come in the order they are due.
@@ -81,9 +82,13 @@ impl SandboxAir {
         // What can't be read is dropped.
         let brought: Vec<_> = due.iter().filter_map(|thing| Some((&thing.id, inbound(thing)?))).collect();
         let (ids, things): (Vec<_>, Vec<_>) = brought.into_iter().unzip();
-        let kept = receive_message::receive_each(&self.app, things).await?;
-        let later: HashSet<String> =
-            ids.into_iter().zip(kept).filter(|(_, kept)| !kept).map(|(id, _)| id.clone()).collect();
+        let brought = receive_message::receive_each(&self.app, things).await?;
+        let later: HashSet<String> = ids
+            .into_iter()
+            .zip(brought)
+            .filter(|(_, brought)| *brought == Brought::Later)
+            .map(|(id, _)| id.clone())
+            .collect();
         let (put_off, landed): (Vec<_>, Vec<_>) =
             due.into_iter().map(|thing| thing.id).partition(|id| later.contains(id));
         let again = self.app.now().plus(PUT_OFF);

@@ -345,7 +345,7 @@ impl SendMessages {
         let at_carrier = self.places_at(&job.carrier);
         let places = (of_number.acquire().await, at_carrier.acquire().await);
         let outcome = match places {
-            (Ok(_), Ok(_)) if hold.is_held() => self.hand_over(&job).await,
+            (Ok(_), Ok(_)) if hold.is_held() => self.hand_over(&job, hold.until()).await,
             _ => return Sent { job, outcome: None },
         };
         metrics::counter!(
@@ -356,7 +356,7 @@ impl SendMessages {
         Sent { job, outcome: Some(outcome) }
     }
 
-    async fn hand_over(&self, job: &Waiting) -> SendOutcome {
+    async fn hand_over(&self, job: &Waiting, until: Option<Instant>) -> SendOutcome {
         if !job.number_active {
             // Somebody else may have it by now: their number must not say our customer's words.
             return SendOutcome::Refused(Failure::new(
@@ -377,6 +377,7 @@ impl SendMessages {
             body: job.body.clone(),
             media_urls: job.media_urls.clone(),
             attempt: u32::try_from(job.attempts).unwrap_or(u32::MAX),
+            until,
         };
         let asked = Instant::now();
         let answer = tokio::time::timeout(self.app.config.sending.submit_timeout, carrier.send(&submission)).await;

@@ -1,4 +1,4 @@
-//! What every API test starts with: an installation in a temporary folder, accounts, and requests that read like the story.
+//! What every API test starts with: an installation on a database of its own, accounts, and requests that read like the story.
 //!
 //! ```ignore
 //! let app = TestApp::start().await;
@@ -9,6 +9,7 @@
 
 mod books;
 mod client;
+mod database;
 mod fake_carrier;
 mod scripted_carrier;
 mod shape;
@@ -19,21 +20,23 @@ use std::time::Duration;
 use axum::Router;
 use offhook_carriers::{Carrier, Inbound, InboundMessage, SandboxCarrier};
 use offhook_domain::number::{Number, NumberStatus};
-use offhook_domain::{AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, MessageId, NumberId, PurchaseId};
+use offhook_domain::{
+    AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, MessageId, NumberId, PurchaseId, Timestamp,
+};
 use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key, receive_message};
-use offhook_server::config::{Config, Database};
+use offhook_server::config::Config;
 use offhook_server::guarded_http::{EgressPolicy, GuardedClient};
 use offhook_server::http::auth::key_cache;
 use offhook_server::http::router;
 use offhook_server::lifecycle::Lifecycle;
 use offhook_server::serve;
 use offhook_store::accounts::StoredKey;
-use offhook_store::{Store, StoreError, Tx};
+use offhook_store::{Engine, Store, StoreError, Tx};
 use offhook_testkit::clock::ManualClock;
-use tempfile::TempDir;
 use tokio::sync::Notify;
 
-pub use client::{Answer, Client, id};
+pub use client::{Answer, Call, Client, id};
+use database::Database;
 pub use fake_carrier::{Deed, FakeCarrier};
 pub use scripted_carrier::{ScriptedCarrier, Turn};
 pub use shape::shape;
@@ -80,6 +83,21 @@ impl TestApp {
     /// Another tenant, who must see nothing of the first.
     pub async fn second_account(&self) -> Client {
         open_account(&self.app, &self.router, "second").await
+    }
+
+    /// The first account's requests, to be kept.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The requests of somebody with this key.
+    pub fn with_key(&self, account: &AccountId, key: &str) -> Client {
+        Client::new(self.app.clone(), self.router.clone(), account.clone(), Some(key.to_owned()))
+    }
+
+    /// Leaves its database to the next one, where it is not in a temporary folder: for a test that takes many.
+    pub async fn forget(self) {
+        self.opened.database.empty().await;
     }
 
     /// Somebody without a key.
@@ -132,6 +150,8 @@ impl TestApp {
 pub struct Setup {
     settings: Vec<(&'static str, String)>,
     carriers: Option<MakeCarriers>,
+    clock: ManualClock,
+    engine: Option<Engine>,
 }
 
 type MakeCarriers = Box<dyn FnOnce(&Surroundings) -> Carriers>;
@@ -168,6 +188,18 @@ impl Setup {
         })
     }
 
+    /// With a clock that stands but for what the test lets pass.
+    pub fn standing_clock(mut self, start: Timestamp) -> Self {
+        self.clock = ManualClock::standing_at(start);
+        self
+    }
+
+    /// On this engine, and not on the one that the suite is run on.
+    pub fn on(mut self, engine: Engine) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+
     fn carriers(mut self, carriers: impl FnOnce(&Surroundings) -> Carriers + 'static) -> Self {
         self.carriers = Some(Box::new(carriers));
         self
@@ -175,12 +207,11 @@ impl Setup {
 
     /// Opens it as it is before its first start: without an account.
     pub async fn open(self) -> Opened {
-        let folder = tempfile::tempdir().unwrap();
-        let config = sandbox_config(&folder, self.settings.clone());
-        let Database::Sqlite(path) = config.storage.database() else { panic!("tests of the API run on SQLite") };
-        let store = Store::open_sqlite(&path, 2).unwrap();
+        let database = Database::make(self.engine.unwrap_or_else(database::engine_of_suite)).await;
+        let config = sandbox_config(&database, self.settings.clone());
+        let store = database.open().await;
         offhook_store::migrate(&store).await.unwrap();
-        let clock = Arc::new(ManualClock::default());
+        let clock = Arc::new(self.clock);
         let wakes = Wakes::default();
         let around = Surroundings { store: store.clone(), clock: clock.clone(), air: wakes.air.clone() };
         let carriers = self.carriers.map(|carriers| carriers(&around)).unwrap_or_default();
@@ -196,7 +227,7 @@ impl Setup {
             node: "test".to_owned(),
             started_at: clock.now(),
         });
-        Opened { app, clock, settings: self.settings, folder }
+        Opened { app, clock, settings: self.settings, database }
     }
 
     /// Starts it with one account, without workers.
@@ -213,14 +244,14 @@ pub struct Opened {
     pub app: App,
     pub clock: Arc<ManualClock>,
     settings: Vec<(&'static str, String)>,
-    folder: TempDir,
+    database: Database,
 }
 
 impl Opened {
     /// Another process on the same store, begun now.
     pub fn next_process(&self) -> App {
         App::new(Parts {
-            config: sandbox_config(&self.folder, self.settings.clone()),
+            config: sandbox_config(&self.database, self.settings.clone()),
             store: self.app.store.clone(),
             clock: self.clock.clone(),
             sealer: self.app.sealer.clone(),
@@ -321,8 +352,8 @@ async fn open_account(app: &App, router: &Router, name: &'static str) -> Client 
     Client::new(app.clone(), router.clone(), account, Some(secret))
 }
 
-fn sandbox_config(folder: &TempDir, mut settings: Vec<(&'static str, String)>) -> Config {
-    settings.push(("OFFHOOK_DATA", folder.path().to_str().unwrap().to_owned()));
+fn sandbox_config(database: &Database, mut settings: Vec<(&'static str, String)>) -> Config {
+    settings.extend(database.settings());
     settings.push(("OFFHOOK_SECRET_KEY", "07".repeat(32)));
     settings.push(("OFFHOOK__MODE__SANDBOX", "true".to_owned()));
     Config::load(&|name| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone())).unwrap()

@@ -393,7 +393,7 @@ async fn an_address_that_turned_private_is_refused() {
     let (app, customer) = (TestApp::start().await, WebhookReceiver::start().await);
     let hook = hook(&app, &customer).await;
     let moved = Webhook { url: "https://10.0.0.1/hook".to_owned(), ..hook.clone() };
-    let put = async move |tx: &mut Tx| tx.of(&moved.account_id).put_webhook(moved.clone()).await;
+    let put = async move |tx: &mut Tx| tx.of(&moved.account_id).put_webhook(moved.clone(), false).await;
     app.app.store.write::<_, StoreError>(put).await.unwrap();
     emit(&app, &hook, &["a"]).await;
     let worker = Worker::start(&app);

@@ -1,4 +1,5 @@
-//! The API, asked in process through its router, over a SQLite store of the test's own. The modules mirror the API.
+//! The API, asked in process through its router, over a database of the test's own: on SQLite, or with
+//! `OFFHOOK_TEST_ENGINE=postgres` on PostgreSQL. The modules mirror the API.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
@@ -13,10 +14,12 @@ mod conversations;
 mod deliveries;
 mod limits;
 mod messages;
+mod model;
 mod number_history;
 mod numbers;
 mod openapi;
 mod purchases;
 mod renewals;
+mod tenancy;
 mod usage;
 mod webhooks;

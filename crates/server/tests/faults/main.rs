@@ -1,14 +1,17 @@
-//! kill -9 while messages and events are under way, again and again; then everything must be accounted for.
+//! Real `offhook dev` processes that are broken, and so is what they stand on, while messages and events are under way;
+//! then everything must be accounted for.
 //!
-//! The real `offhook dev` process, on SQLite and on PostgreSQL. Meanwhile our numbers send, handsets text back, and
-//! numbers are bought and released. `OFFHOOK_FAULT_ROUNDS` makes it longer; `OFFHOOK_FAULT_SEED` repeats a run's moments
-//! of death (not the machine's timing).
+//! `kill` ends the process with kill -9, again and again, on both engines; `outages` stops PostgreSQL; `steps` cuts the
+//! connection to it at every message of a transaction; `nodes` lets one of two nodes die, stand still or be cut off.
+//! `OFFHOOK_FAULT_ROUNDS` makes them longer: so many kills, a tenth as many of the others, and from 20 on every step on
+//! either side; `OFFHOOK_FAULT_DOWN_SECONDS` makes the outages longer. `OFFHOOK_FAULT_SEED` repeats a run's moments of
+//! death (not the machine's timing).
 //!
-//! Or something else fails than the process: the database, the disk, the carrier, customers' servers, clients. Each has a
-//! file of its own, as has what must not grow (`memory.rs`).
+//! `disk_full` and `bad_disk` are the disk's faults, `carriers` and `customers` those of the outside, `clients` those of
+//! who asks; `memory` sees that nothing grows.
 //!
-//! In: nothing but the API, the sandbox's handsets and a customer's webhook server, and at the end the database at rest.
-//! Never here: code of the server under test, but for the store that reads the database.
+//! In: nothing but the API, the sandbox's handsets, a customer's webhook servers and the way to the database; at the end
+//! the database itself. Never here: code of the server under test, but for the store that reads the database.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop where it stands")]
 #![allow(clippy::disallowed_methods, reason = "tests watch what they start")]

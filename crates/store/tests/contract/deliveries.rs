@@ -35,7 +35,7 @@ impl Story {
 
     async fn put(&self, webhook: Webhook) -> Webhook {
         let account = self.account.clone();
-        self.write(async move |tx| tx.of(&account).put_webhook(webhook.clone()).await).await
+        self.write(async move |tx| tx.of(&account).put_webhook(webhook.clone(), false).await).await
     }
 
     async fn emit(&self, lane: &str) -> DeliveryId {

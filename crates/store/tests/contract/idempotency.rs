@@ -35,7 +35,7 @@ on_both_engines!(a_key_is_free_again_when_its_request_came_to_nothing, async |st
     let account = account(&store).await;
     assert_eq!(claim(&store, &account, "key", "request", NOON).await, Claim::Fresh);
     let scope = account.clone();
-    store.write(async move |tx: &mut Tx| tx.of(&scope).forget_once("key").await).await.unwrap();
+    store.write(async move |tx: &mut Tx| tx.of(&scope).forget_once("key", NOON).await).await.unwrap();
     assert_eq!(claim(&store, &account, "key", "another request", NOON).await, Claim::Fresh);
 });
 
@@ -60,6 +60,17 @@ on_both_engines!(a_key_is_free_again_after_a_day, async |store| {
     assert_eq!(claim(&store, &account, "key", "another request", past).await, Claim::InProgress);
 });
 
+on_both_engines!(who_comes_back_after_a_day_leaves_the_key_to_its_new_request, async |store| {
+    let account = account(&store).await;
+    claim(&store, &account, "key", "request", NOON).await;
+    let next_day = NOON.plus(KEPT + Duration::from_secs(1));
+    assert_eq!(claim(&store, &account, "key", "another request", next_day).await, Claim::Fresh);
+    finish(&store, &account, "key", 200, None).await;
+    let scope = account.clone();
+    store.write(async move |tx: &mut Tx| tx.of(&scope).forget_once("key", NOON).await).await.unwrap();
+    assert_eq!(claim(&store, &account, "key", "another request", next_day).await, Claim::InProgress);
+});
+
 on_both_engines!(pruning_drops_what_is_past_its_time_and_nothing_else, async |store| {
     let account = account(&store).await;
     let later = NOON.plus(Duration::from_secs(3600));
@@ -81,7 +92,7 @@ on_both_engines!(of_concurrent_duplicates_one_takes_effect, async |store| {
                 let claim = tx.of(&account).claim_once("key", "request", NOON).await?;
                 if claim == Claim::Fresh {
                     put(tx, &format!("effect {n}"), "1").await?;
-                    tx.of(&account).finish_once("key", 200, Some("the answer")).await?;
+                    tx.of(&account).finish_once("key", NOON, 200, Some("the answer")).await?;
                 }
                 Ok(claim)
             };
@@ -108,5 +119,5 @@ async fn claim(
 
 async fn finish(store: &Store, account: &AccountId, key: &'static str, status: i64, body: Option<&'static str>) {
     let account = account.clone();
-    store.write(async move |tx: &mut Tx| tx.of(&account).finish_once(key, status, body).await).await.unwrap();
+    store.write(async move |tx: &mut Tx| tx.of(&account).finish_once(key, NOON, status, body).await).await.unwrap();
 }

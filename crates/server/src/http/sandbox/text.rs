@@ -85,7 +85,10 @@ pub async fn handle(State(app): State<App>, Body(input): Body<HandsetSends>) -> 
         body: text.body.clone(),
         media_urls: text.media_urls.clone(),
     });
-    receive_message::receive(&app, vec![inbound]).await?;
+    if receive_message::receive(&app, vec![inbound]).await? == 0 {
+        // Given up since we looked.
+        return Err(NumberId::missing());
+    }
     let sent = [text.clone()];
     let kept = app.store.write::<_, StoreError>(async move |tx: &mut Tx| tx.keep_handset_texts(&sent).await).await;
     if let Err(error) = kept {

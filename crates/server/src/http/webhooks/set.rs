@@ -68,12 +68,7 @@ pub async fn set(
         if let Some(agent) = &webhook.agent_id {
             scope.agent_to_change(agent).await?.ok_or_else(AgentId::missing)?;
         }
-        let mut webhook = webhook.clone();
-        let earlier = if rotate { None } else { scope.webhook(webhook.agent_id.as_ref()).await? };
-        if let Some(earlier) = earlier {
-            webhook.sealed_secret = earlier.sealed_secret;
-        }
-        let kept = scope.put_webhook(webhook).await?;
+        let kept = scope.put_webhook(webhook.clone(), !rotate).await?;
         // Its worker may hold what it was before.
         let ring = Ring::Deliver(kept.id.to_string());
         Ok(Reply::ok(&WebhookView::of(&doors, kept)?)?.ringing(ring))

@@ -224,7 +224,7 @@ async fn send(
             let agent_key = webhook.agent_id.as_ref().map_or("", AgentId::as_str);
             scope.count_usage(sent_at, None, agent_key, lane, counted(attempt.delivered));
             if kept.begin(tx, &account, sent_at).await?.is_none() {
-                kept.finish(tx, &account, &answer).await?;
+                kept.finish(tx, &account, sent_at, &answer).await?;
             }
             Ok(())
         })

@@ -10,8 +10,12 @@ use super::{Client, TestApp};
 impl Client {
     /// Credits the account.
     pub async fn credit(&self, dollars: i64) {
+        self.credit_micros(dollars * 1_000_000).await;
+    }
+
+    pub async fn credit_micros(&self, micros: i64) {
         let (account, now) = (self.account.clone(), self.app.now());
-        let amount = Micros(dollars * 1_000_000);
+        let amount = Micros(micros);
         let credit = Posting { kind: EntryKind::Credit, amount, reference: "test".to_owned(), at: now };
         let write = async move |tx: &mut Tx| tx.of(&account).post(&credit).await;
         self.app.store.write::<_, StoreError>(write).await.unwrap();

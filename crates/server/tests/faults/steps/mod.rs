@@ -37,20 +37,22 @@ struct Step {
     place: Place,
     /// Whether the database stays away until the test has seen what that leads to.
     away: bool,
+    /// Whether the answers to what went out before are lost, too.
+    deaf: bool,
 }
 
-/// The steps of a transaction of so many messages. Each message has its turn, COMMIT (the last) with both sides; a
-/// campaign takes both sides of all, with both kinds of absence.
+/// The steps of a transaction of so many messages. Each message has its turn, COMMIT (the last) with both sides, and once
+/// with all the answers that are still to come; a campaign takes both sides of all, with both kinds of absence and of loss.
 fn steps(messages: usize) -> Vec<Step> {
     let campaign = from_environment::<u32>("OFFHOOK_FAULT_ROUNDS").is_some_and(|rounds| rounds >= 20);
     let mut steps = Vec::new();
     for nth in 1..=messages {
         for (place, turn) in [(Place::Before(nth), 0), (Place::After(nth), 1)] {
-            for away in [false, true] {
-                let due = (nth + turn) % 2 == 0 && away == (nth / 2 % 2 == 0);
-                let at_commit = nth == messages && away == (turn == 1);
+            for (away, deaf) in [(false, false), (true, false), (false, true), (true, true)] {
+                let due = (nth + turn) % 2 == 0 && away == (nth / 2 % 2 == 0) && !deaf;
+                let at_commit = nth == messages && away == (turn == 1) && (!deaf || turn == 1);
                 if campaign || due || at_commit {
-                    steps.push(Step { place, away });
+                    steps.push(Step { place, away, deaf });
                 }
             }
         }
@@ -89,7 +91,7 @@ impl Stage {
     async fn measure<T>(&self, is_it: impl Recognise, act: impl AsyncFn(String) -> T) -> usize {
         let mut fewest = usize::MAX;
         for n in 0..5 {
-            let seen = self.arm(Step { place: Place::Before(usize::MAX), away: false }, is_it.clone());
+            let seen = self.arm(Step { place: Place::Before(usize::MAX), away: false, deaf: false }, is_it.clone());
             act(format!("measured {n}.")).await;
             self.disarm().await;
             assert!(seen.messages() > 0, "no such transaction: does it begin with another statement now?");
@@ -100,7 +102,7 @@ impl Stage {
 
     /// Lets the first transaction that `is_it` be cut.
     fn arm(&self, step: Step, is_it: impl Recognise) -> Seen {
-        let cutting = Cutting { how: Cut::Reset, kept_back: 0, answered: true, away: step.away };
+        let cutting = Cutting { how: Cut::Reset, kept_back: 0, answered: !step.deaf, away: step.away };
         let (judge, seen) = cut_transaction(is_it, step.place, cutting);
         self.proxy.judge(judge);
         seen

@@ -1,0 +1,59 @@
+//! Stories that were found by the model, each with what was wrong. Seeds go stale when the strategies change; these don't.
+
+use super::steps::Deed::{Buy, DeleteAgent, MakeAgent, Release, SetWebhook, Text};
+use super::steps::Pick::Own;
+use super::steps::Place::Good;
+use super::steps::Step::{self, Again, Crowd, Wait, Work};
+use super::steps::Who::A;
+use super::steps::{Ask, Deed, Pick, Span, Wanted, Words};
+use super::tell;
+use super::world::Mismatch;
+
+fn asks(once: Option<u8>, deed: Deed<Pick>) -> Ask {
+    Ask { who: A, revoked: false, once, deed }
+}
+
+fn words() -> Words {
+    Words { kind: 0, serial: 0 }
+}
+
+/// What happens at the same time may go one way or the other: it is told often enough to go both.
+fn tell_often(steps: &[Step]) {
+    let times = if steps.iter().any(Step::is_chancy) { 8 } else { 1 };
+    for _ in 0..times {
+        tell(steps).unwrap_or_else(|Mismatch(why)| panic!("{why}"));
+    }
+}
+
+/// The handset heard that its text was kept, and it was dropped: the number was given up between two looks at it.
+#[test]
+fn a_text_that_crosses_with_the_release_of_its_number() {
+    let text = Text { from: 0, to: Own(0), text: words() };
+    tell_often(&[Crowd(vec![asks(None, Release(Own(0))), asks(None, text)])]);
+}
+
+/// PostgreSQL: the conversation named an agent that was gone, for good.
+#[test]
+fn a_text_that_crosses_with_the_end_of_its_agent() {
+    let text = Text { from: 0, to: Own(0), text: words() };
+    tell_often(&[Crowd(vec![asks(None, DeleteAgent(Own(0))), asks(None, text)])]);
+}
+
+/// PostgreSQL: one was told a new secret, and the other put the old one back.
+#[test]
+fn two_who_set_a_webhook_and_one_keeps_its_secret() {
+    let sets = |rotate| asks(None, SetWebhook { agent: None, place: Good, statuses: true, rotate });
+    tell_often(&[Crowd(vec![sets(true), sets(false)])]);
+}
+
+/// A purchase that was settled after a day wrote its answer over that of the request that had the key by then.
+#[test]
+fn a_purchase_that_outlives_its_key() {
+    for phone in ["+13125550197", "+13125550198"] {
+        let buys = Buy { what: Wanted::This(phone), agent: None, ends: None };
+        let makes = MakeAgent { name: 1, messaging: true };
+        let steps =
+            [Step::Ask(asks(Some(0), buys)), Wait(Span(24 * 3600)), Step::Ask(asks(Some(0), makes)), Work, Again(0)];
+        tell_often(&steps);
+    }
+}
