@@ -15,12 +15,12 @@ use crate::process::{Launch, Offhook};
 use crate::{from_environment, vitals, waiting};
 
 /// Messages each way, in each half.
-const MESSAGES: usize = 2_000;
+const MESSAGES: usize = 1_400;
 const AT_A_TIME: usize = 32;
 const HANDSETS: usize = 200;
 /// What the second half may take more than the first: caches that are not full yet, and the allocator's slack. A leak of
-/// a kilobyte for each message and each event would be 10 MB.
-const MORE_KIB: u64 = 8 * 1024;
+/// a kilobyte for each message and each event would be 7 MB.
+const MORE_KIB: u64 = 5 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_done_with_takes_no_memory_on_sqlite() {
