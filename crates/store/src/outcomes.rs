@@ -20,7 +20,7 @@ statements! {
         WHERE m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier AND m.direction = 'outbound'
         UNION
         SELECT m.id, e.carrier_message_id FROM early_receipts e CROSS JOIN messages m
-        WHERE m.id = e.message_id AND m.status = 'unconfirmed'
+        WHERE m.id = e.message_id AND m.direction = 'outbound' AND m.status <> 'queued'
         LIMIT 100";
     PRUNE_EARLY = "DELETE FROM early_receipts WHERE at < $1";
 }

@@ -22,7 +22,7 @@ use super::place_messages::{Placing, place};
 pub enum Brought {
     Kept,
     /// It was brought before, or nobody holds its number.
-    Nothing,
+    Dropped,
     /// Its number is sold to us and not stored yet: it must be brought again.
     Later,
 }
@@ -79,7 +79,7 @@ async fn judge(
     let mut judged = Vec::with_capacity(texts.len());
     for (text, id) in texts.iter().zip(ids) {
         judged.push(if before.contains(&(id.0.to_owned(), id.1.to_owned())) || now.contains(&id) {
-            Some(Kept::Nothing(Brought::Nothing))
+            Some(Kept::Nothing(Brought::Dropped))
         } else if holders.contains_key(&text.to) {
             now.insert(id);
             None
@@ -87,7 +87,7 @@ async fn judge(
             Some(Kept::Nothing(Brought::Later))
         } else {
             tracing::warn!(carrier = text.carrier, "a text for a number that nobody holds was dropped");
-            Some(Kept::Nothing(Brought::Nothing))
+            Some(Kept::Nothing(Brought::Dropped))
         });
     }
     Ok(judged)

@@ -85,7 +85,7 @@ impl SandboxAir {
         let mut later = HashSet::new();
         for (id, brought) in ids.into_iter().zip(receiving::receive_each(&self.app, things).await) {
             match brought {
-                Ok(Brought::Kept | Brought::Nothing) => {}
+                Ok(Brought::Kept | Brought::Dropped) => {}
                 Ok(Brought::Later) => drop(later.insert(id.clone())),
                 // Nobody could have kept it: others must not wait for it.
                 Err(error) if error.is_of_the_values() => drop(later.insert(id.clone())),

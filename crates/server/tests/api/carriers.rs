@@ -196,25 +196,22 @@ async fn a_text_for_a_number_that_is_being_bought_keeps_no_other_waiting() {
     let carrier = FakeCarrier::doing([Deed::SellAndWait]);
     let app = Setup::default().carrier(carrier.clone()).start().await;
     let held = app.number("+12125550100").await;
-    let buying = app.post("/v1/numbers").json(json!({}));
-    let buying = async { tokio::join!(buying, async { carrier.keeps_waiting.notified().await }) };
+    let buying = app.post("/v1/numbers").json(json!({})).into_future();
     tokio::pin!(buying);
+    tokio::select! {
+        _ = &mut buying => panic!("it is bought before it is told so"),
+        () = carrier.keeps_waiting.notified() => {}
+    }
     let texts = || {
         let early = text("SM1", ADA, OURS, "early");
         vec![Inbound::Message(early), Inbound::Message(text("SM2", ADA, "+12125550100", "Hello?"))]
     };
-    let kept = until("the number to be on sale", || async {
-        let brought: Vec<Brought> = receive_each(&app.app, texts()).await.into_iter().map(Result::unwrap).collect();
-        brought.starts_with(&[Brought::Later]).then_some(brought)
-    });
-    tokio::select! {
-        _ = &mut buying => panic!("it is bought before it is told so"),
-        _ = kept => {}
-    }
+    let brought: Vec<Brought> = receive_each(&app.app, texts()).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(brought, [Brought::Later, Brought::Kept]);
     assert_eq!(messages(&app, &held).await.len(), 1);
     receive(&app.app, texts()).await.unwrap_err();
     carrier.may_answer.notify_one();
-    let (bought, ()) = buying.await;
+    let bought = buying.await;
     receive(&app.app, texts()).await.unwrap();
     let bought = NumberId::parse(&id(&bought.ok())).unwrap();
     assert_eq!(messages(&app, &bought).await.len(), 1);

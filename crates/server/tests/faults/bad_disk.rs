@@ -72,7 +72,7 @@ async fn live_through(failure: &str) {
 }
 
 fn rounds() -> usize {
-    from_environment("OFFHOOK_FAULT_ROUNDS").unwrap_or(1)
+    from_environment("OFFHOOK_FAULT_ROUNDS").map_or(2, |rounds: usize| rounds.div_ceil(5))
 }
 
 struct BadDisk {

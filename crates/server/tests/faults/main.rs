@@ -7,6 +7,9 @@
 //! either side; `OFFHOOK_FAULT_DOWN_SECONDS` makes the outages longer. `OFFHOOK_FAULT_SEED` repeats a run's moments of
 //! death (not the machine's timing).
 //!
+//! `disk_full` and `bad_disk` are the disk's faults, `carriers` and `customers` those of the outside, `clients` those of
+//! who asks; `memory` sees that nothing grows.
+//!
 //! In: nothing but the API, the sandbox's handsets, a customer's webhook servers and the way to the database; at the end
 //! the database itself. Never here: code of the server under test, but for the store that reads the database.
 
@@ -28,6 +31,7 @@ mod disk_full;
 mod kill;
 mod ledger_of_deeds;
 mod load;
+mod memory;
 mod nodes;
 mod outages;
 mod private_disk;

@@ -90,7 +90,7 @@ pub async fn handle(State(app): State<App>, Body(input): Body<HandsetSends>) -> 
         match brought? {
             Brought::Kept => {}
             // Given up since we looked.
-            Brought::Nothing => return Err(NumberId::missing()),
+            Brought::Dropped => return Err(NumberId::missing()),
             Brought::Later => return Err(ApiError::internal(&"the number is being bought")),
         }
     }
