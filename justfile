@@ -33,3 +33,8 @@ bench *SCENARIOS:
 # Kills the server so many times on each engine, and breaks all else a tenth as often; and accounts for everything.
 faults ROUNDS="50" DOWN_SECONDS="15":
     OFFHOOK_FAULT_ROUNDS={{ ROUNDS }} OFFHOOK_FAULT_DOWN_SECONDS={{ DOWN_SECONDS }} ./test faults
+
+# Runs the API's tests on both engines, with so many random stories held against the model.
+model STORIES="2000":
+    OFFHOOK_MODEL_CASES={{ STORIES }} ./test api
+

@@ -2,7 +2,12 @@
 
 #![cfg_attr(
     test,
-    allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "the bans are for what runs in production")
+    allow(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::unwrap_used,
+        reason = "the bans are for what runs in production"
+    )
 )]
 
 pub mod app;

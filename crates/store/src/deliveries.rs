@@ -1,23 +1,19 @@
 //! Events and the log of their deliveries, as an account sees them. The work of delivering is in `delivery_work`.
 
 use offhook_domain::webhook::{Delivery, DeliveryStatus, EventType, Webhook};
-use offhook_domain::{AgentId, ConversationId, DeliveryId, EventId, Id, MessageId, Timestamp};
+use offhook_domain::{AccountId, AgentId, ConversationId, DeliveryId, EventId, Id, MessageId, Timestamp};
 
-use crate::engine::{Row, params, statements};
+use crate::engine::{Row, Tx, Value, params, statements, statements_for_many};
 use crate::error::StoreError;
 use crate::scope::{Page, Scope, Window};
 use crate::webhooks::{agent_key, read_event};
 
 statements! {
-    INSERT_EVENT = "INSERT INTO events (id, account_id, body) VALUES ($1, $2, $3)";
     COPY_EVENT = "INSERT INTO events (id, account_id, body) SELECT $1, e.account_id, e.body FROM events e
         JOIN deliveries d ON d.event_id = e.id WHERE d.account_id = $2 AND d.id = $3";
-    INSERT = "INSERT INTO deliveries (id, account_id, agent_key, webhook_id, event_id, event_type, channel, message_id, lane,
-        status, at, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $10)";
     INSERT_DONE = "INSERT INTO deliveries (id, account_id, agent_key, webhook_id, event_id, event_type, channel, message_id,
         lane, status, at, due_at, attempts, http_status, error, response_body, response_ms, last_attempt_at, delivered_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14, $15, $16, $17, $18)";
-    STATE = "SELECT metadata FROM conversations WHERE account_id = $1 AND id = $2";
     LANE = "SELECT lane FROM deliveries WHERE account_id = $1 AND id = $2";
     GET = "SELECT id, webhook_id, event_type, channel, message_id, status, at, due_at, attempts, http_status, error,
         response_body, response_ms, last_attempt_at, delivered_at, agent_key FROM deliveries
@@ -34,6 +30,88 @@ statements! {
         GROUP BY event_type, status, at / 3600000000";
     TOTALS = "SELECT CAST(COALESCE(SUM(webhooks), 0) AS BIGINT), CAST(COALESCE(SUM(webhooks_succeeded), 0) AS BIGINT),
         CAST(COALESCE(SUM(webhooks_failed), 0) AS BIGINT) FROM usage_hours WHERE account_id = $1";
+}
+
+statements_for_many! {
+    INSERT_EVENT = {
+        one: "INSERT INTO events (id, account_id, body) VALUES ($1, $2, $3)",
+        all: "INSERT INTO events (id, account_id, body) SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[])",
+    };
+    INSERT = {
+        one: "INSERT INTO deliveries (id, account_id, agent_key, webhook_id, event_id, event_type, channel, message_id,
+            lane, status, at, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $10)",
+        all: "INSERT INTO deliveries (id, account_id, agent_key, webhook_id, event_id, event_type, channel, message_id,
+            lane, at, status, due_at)
+            SELECT e.*, 'pending', e.at FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[],
+                $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::BIGINT[])
+            AS e (id, account_id, agent_key, webhook_id, event_id, event_type, channel, message_id, lane, at)",
+    };
+    STATE = {
+        one: "SELECT metadata FROM conversations WHERE account_id = $1 AND id = $2",
+        all: "SELECT e.n, c.metadata FROM unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS e (account_id, id, n)
+            JOIN conversations c ON c.account_id = e.account_id AND c.id = e.id",
+    };
+}
+
+/// An event to deliver, with the bytes that will be signed and sent.
+#[derive(Clone)]
+pub struct Emission<'a> {
+    pub webhook: &'a Webhook,
+    pub event: NewEvent<'a>,
+    pub body: String,
+}
+
+impl Tx {
+    /// Keeps events and the work of delivering them, whose ids it tells. Counting them as usage is the caller's, who counts more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn insert_deliveries(&mut self, emissions: Vec<Emission<'_>>) -> Result<Vec<DeliveryId>, StoreError> {
+        let (mut events, mut deliveries, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        for Emission { webhook, event, body } in emissions {
+            let (event_id, id) = (EventId::generate(event.at), DeliveryId::generate(event.at));
+            deliveries.push(pending(&id, &webhook.account_id, webhook, &event, &event_id));
+            events.push(params![&event_id, &webhook.account_id, body]);
+            ids.push(id);
+        }
+        self.run_each(INSERT_EVENT, events).await?;
+        self.run_each(INSERT, deliveries).await?;
+        Ok(ids)
+    }
+
+    /// What customers keep with conversations, which events carry. In order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn conversation_states(
+        &mut self,
+        conversations: &[(&AccountId, &ConversationId)],
+    ) -> Result<Vec<Option<serde_json::Value>>, StoreError> {
+        let asked = conversations.iter().map(|(account, id)| params![*account, *id]).collect();
+        let found = self.rows_each(STATE, asked).await?;
+        found.into_iter().map(|rows| rows.into_iter().next().map_or(Ok(None), |mut row| row.take())).collect()
+    }
+}
+
+fn pending(
+    id: &DeliveryId,
+    account: &AccountId,
+    webhook: &Webhook,
+    event: &NewEvent<'_>,
+    event_id: &EventId,
+) -> [Value; 10] {
+    params![
+        id,
+        account,
+        agent_key(webhook.agent_id.as_ref()),
+        &webhook.id,
+        event_id,
+        event.event_type.as_str(),
+        event.channel,
+        event.message_id,
+        event.lane,
+        event.at
+    ]
 }
 
 /// What an event is, beside its body.
@@ -77,21 +155,6 @@ pub struct DeliveryTotals {
 }
 
 impl Scope<'_> {
-    /// Keeps an event and the work of delivering it. Counting it as usage is the caller's, who counts more.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn insert_delivery(
-        &mut self,
-        webhook: &Webhook,
-        event: &NewEvent<'_>,
-        body: String,
-    ) -> Result<DeliveryId, StoreError> {
-        let event_id = EventId::generate(event.at);
-        self.tx.run(INSERT_EVENT, params![&event_id, self.account, body]).await?;
-        self.insert_pending(webhook, event, &event_id).await
-    }
-
     /// Sends the event of an earlier delivery again, as a new one.
     ///
     /// # Errors
@@ -113,43 +176,8 @@ impl Scope<'_> {
             message_id: message_id.as_ref(),
             at,
         };
-        self.insert_pending(webhook, &event, &event_id).await
-    }
-
-    /// What the customer keeps with a conversation, which events carry.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn conversation_state(
-        &mut self,
-        conversation: &ConversationId,
-    ) -> Result<Option<serde_json::Value>, StoreError> {
-        match self.tx.row(STATE, params![self.account, conversation]).await? {
-            Some(mut row) => row.take(),
-            None => Ok(None),
-        }
-    }
-
-    async fn insert_pending(
-        &mut self,
-        webhook: &Webhook,
-        event: &NewEvent<'_>,
-        event_id: &EventId,
-    ) -> Result<DeliveryId, StoreError> {
-        let id = DeliveryId::generate(event.at);
-        let values = params![
-            &id,
-            self.account,
-            agent_key(webhook.agent_id.as_ref()),
-            &webhook.id,
-            event_id,
-            event.event_type.as_str(),
-            event.channel,
-            event.message_id,
-            event.lane,
-            event.at
-        ];
-        self.tx.run(INSERT, values).await?;
+        let id = DeliveryId::generate(at);
+        self.tx.run(INSERT.one, pending(&id, self.account, webhook, &event, &event_id)).await?;
         Ok(id)
     }
 
@@ -166,7 +194,7 @@ impl Scope<'_> {
         attempt: &OneAttempt,
     ) -> Result<(), StoreError> {
         let event_id = EventId::generate(event.at);
-        self.tx.run(INSERT_EVENT, params![&event_id, self.account, body]).await?;
+        self.tx.run(INSERT_EVENT.one, params![&event_id, self.account, body]).await?;
         let status = if attempt.delivered { DeliveryStatus::Success } else { DeliveryStatus::Failed };
         let values = params![
             id,

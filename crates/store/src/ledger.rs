@@ -1,9 +1,9 @@
 //! The ledger: append-only lines, each moving money between two books, and the books' sums beside them.
 
 use offhook_domain::ledger::{Book, EntryKind, Posting};
-use offhook_domain::{EntryId, Id, Micros};
+use offhook_domain::{AccountId, EntryId, Id, Micros};
 
-use crate::engine::{params, statements, statements_for_many};
+use crate::engine::{Tx, Value, params, statements, statements_for_many};
 use crate::error::StoreError;
 use crate::scope::Scope;
 
@@ -32,13 +32,7 @@ impl Scope<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn post(&mut self, posting: &Posting) -> Result<(), StoreError> {
-        if posting.amount.is_zero() {
-            return Ok(());
-        }
-        let (from, to) = posting.kind.books();
-        self.tx.sums.add_to_book(self.account, from, -posting.amount.0);
-        self.tx.sums.add_to_book(self.account, to, posting.amount.0);
-        self.enter(std::slice::from_ref(posting)).await
+        self.tx.post_all(&[(self.account, posting.clone())]).await
     }
 
     /// As [`Scope::post_all_covered`], for one line.
@@ -81,18 +75,38 @@ impl Scope<'_> {
     }
 
     async fn enter(&mut self, postings: &[Posting]) -> Result<(), StoreError> {
-        let each = postings.iter().filter(|posting| !posting.amount.is_zero()).map(|posting| {
-            let (from, to) = posting.kind.books();
-            let (id, kind) = (EntryId::generate(posting.at), posting.kind.as_str());
-            let (amount, reference) = (posting.amount, &posting.reference);
-            params![&id, self.account, kind, from.as_str(), to.as_str(), amount, reference, posting.at]
-        });
-        let each = each.collect();
+        let account = self.account;
+        let each = postings.iter().filter_map(|posting| entry(account, posting)).collect();
         self.tx.run_each(INSERT_ENTRY, each).await
     }
 }
 
-impl crate::engine::Tx {
+/// A line as it is written, unless it moves nothing.
+fn entry(account: &AccountId, posting: &Posting) -> Option<[Value; 8]> {
+    if posting.amount.is_zero() {
+        return None;
+    }
+    let (from, to) = posting.kind.books();
+    let (id, kind) = (EntryId::generate(posting.at), posting.kind.as_str());
+    let (amount, reference) = (posting.amount, &posting.reference);
+    Some(params![&id, account, kind, from.as_str(), to.as_str(), amount, reference, posting.at])
+}
+
+impl Tx {
+    /// As [`Scope::post`], for lines of several accounts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn post_all(&mut self, postings: &[(&AccountId, Posting)]) -> Result<(), StoreError> {
+        for (account, posting) in postings {
+            let (from, to) = posting.kind.books();
+            self.sums.add_to_book(account, from, -posting.amount.0);
+            self.sums.add_to_book(account, to, posting.amount.0);
+        }
+        let each = postings.iter().filter_map(|(account, posting)| entry(account, posting)).collect();
+        self.run_each(INSERT_ENTRY, each).await
+    }
+
     /// Books whose sum is not that of their lines: none, ever. For tests and the operator's check.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ pub use scope::{Page, Scope, Window};
 pub fn every_statement(engine: Engine) -> Vec<Sql> {
     let for_many = [
         agents::STATEMENTS_FOR_MANY,
+        deliveries::STATEMENTS_FOR_MANY,
         delivery_work::STATEMENTS_FOR_MANY,
         ledger::STATEMENTS_FOR_MANY,
         message_flow::STATEMENTS_FOR_MANY,
@@ -47,6 +48,7 @@ pub fn every_statement(engine: Engine) -> Vec<Sql> {
         outcomes::STATEMENTS_FOR_MANY,
         sandbox_world::STATEMENTS_FOR_MANY,
         send_jobs::STATEMENTS_FOR_MANY,
+        webhooks::STATEMENTS_FOR_MANY,
     ];
     let texts = |many: SqlMany| match engine {
         Engine::Sqlite => vec![many.one],
@@ -71,7 +73,6 @@ fn for_one() -> Vec<Sql> {
         idempotency::STATEMENTS,
         leases::STATEMENTS,
         ledger::STATEMENTS,
-        message_flow::STATEMENTS,
         messages::STATEMENTS,
         numbers::STATEMENTS,
         outcomes::STATEMENTS,

@@ -1,22 +1,14 @@
 //! Messages on their way in and out, up to the commit that keeps them. What becomes of them is in `outcomes`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use offhook_domain::conversation::preview;
 use offhook_domain::event::HistoryItem;
 use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
 use offhook_domain::{AccountId, AgentId, ContactId, ConversationId, Micros, NumberId, Timestamp};
 
-use crate::engine::{Row, Tx, params, statements, statements_for_many};
+use crate::engine::{Row, Tx, params, statements_for_many};
 use crate::error::StoreError;
-use crate::scope::Scope;
-
-statements! {
-    SEEN = "SELECT id FROM messages WHERE carrier_message_id = $1 AND carrier = $2 AND direction = 'inbound'";
-    HISTORY = "SELECT id, body, direction, channel, at FROM messages WHERE conversation_id = $1 AND at < $2
-        ORDER BY at DESC LIMIT $3";
-    CONTACT = "SELECT id, name, email FROM contacts WHERE account_id = $1 AND phone_number = $2";
-}
 
 statements_for_many! {
     // A fresh conversation is as old as the first of the messages, so `created_at` tells where they begin.
@@ -44,6 +36,28 @@ statements_for_many! {
                     THEN excluded.last_message_at ELSE conversations.last_message_at + excluded.message_count END,
                 message_count = conversations.message_count + excluded.message_count
             RETURNING number_id, participant, id, metadata, send_held_until, last_message_at",
+    };
+    SEEN = {
+        one: "SELECT carrier_message_id, carrier FROM messages
+            WHERE carrier_message_id = $1 AND carrier = $2 AND direction = 'inbound'",
+        all: "SELECT f.* FROM unnest($1::TEXT[], $2::TEXT[]) AS e (carrier_message_id, carrier)
+            CROSS JOIN LATERAL (SELECT m.carrier_message_id, m.carrier FROM messages m
+                WHERE m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier
+                AND m.direction = 'inbound' OFFSET 0) f",
+    };
+    HISTORY = {
+        one: "SELECT id, body, direction, channel, at FROM messages WHERE conversation_id = $1 AND at < $2
+            ORDER BY at DESC LIMIT $3",
+        all: "SELECT e.n, f.* FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[])
+                WITH ORDINALITY AS e (conversation_id, before, most, n)
+            CROSS JOIN LATERAL (SELECT m.id, m.body, m.direction, m.channel, m.at FROM messages m
+                WHERE m.conversation_id = e.conversation_id AND m.at < e.before ORDER BY m.at DESC LIMIT e.most) f",
+    };
+    CONTACT = {
+        one: "SELECT id, name, email FROM contacts WHERE account_id = $1 AND phone_number = $2",
+        all: "SELECT e.n, c.id, c.name, c.email
+            FROM unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS e (account_id, phone_number, n)
+            JOIN contacts c ON c.account_id = e.account_id AND c.phone_number = e.phone_number",
     };
     INSERT = {
         one: "INSERT INTO messages (id, account_id, number_id, conversation_id, direction, channel, status, body,
@@ -90,36 +104,6 @@ pub struct KnownContact {
     pub id: ContactId,
     pub name: Option<String>,
     pub email: Option<String>,
-}
-
-impl Scope<'_> {
-    /// The last messages of a conversation before a moment, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn history(
-        &mut self,
-        conversation: &ConversationId,
-        before: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<HistoryItem>, StoreError> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let rows = self.tx.rows(HISTORY, params![conversation, before, limit]).await?;
-        let mut items: Vec<_> = rows.into_iter().map(read_history).collect::<Result<_, _>>()?;
-        items.reverse();
-        Ok(items)
-    }
-
-    /// The address-book entry of a participant.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn known_contact(&mut self, participant: &str) -> Result<Option<KnownContact>, StoreError> {
-        let row = self.tx.row(CONTACT, params![self.account, participant]).await?;
-        row.map(|mut row| Ok(KnownContact { id: row.take()?, name: row.take()?, email: row.take()? })).transpose()
-    }
 }
 
 impl Tx {
@@ -186,6 +170,55 @@ impl Tx {
     }
 }
 
+/// What is asked of the past: the last messages of a conversation before a moment, so many at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Past<'a> {
+    pub conversation: &'a ConversationId,
+    pub before: Timestamp,
+    pub most: i64,
+}
+
+impl Tx {
+    /// Which of these texts carriers have brought before, by the carriers' ids.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn received_before(&mut self, ids: &[(&str, &str)]) -> Result<HashSet<(String, String)>, StoreError> {
+        let asked = ids.iter().map(|(carrier, id)| params![*id, *carrier]).collect();
+        let rows = self.rows_of_all(SEEN, asked).await?;
+        rows.into_iter().map(|mut row| row.take().and_then(|id| Ok((row.take()?, id)))).collect()
+    }
+
+    /// The last messages of conversations, each list oldest first. In order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn histories(&mut self, pasts: &[Past<'_>]) -> Result<Vec<Vec<HistoryItem>>, StoreError> {
+        let mut lists: Vec<Vec<HistoryItem>> = pasts.iter().map(|_| Vec::new()).collect();
+        let places: Vec<usize> = (0..pasts.len()).filter(|n| pasts[*n].most > 0).collect();
+        let asked = places.iter().map(|n| params![pasts[*n].conversation, pasts[*n].before, pasts[*n].most]);
+        let asked = asked.collect();
+        for (n, rows) in places.into_iter().zip(self.rows_each(HISTORY, asked).await?) {
+            lists[n] = rows.into_iter().rev().map(read_history).collect::<Result<_, _>>()?;
+        }
+        Ok(lists)
+    }
+
+    /// The address-book entries of participants, each in its account. In order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn known_contacts(
+        &mut self,
+        participants: &[(&AccountId, &str)],
+    ) -> Result<Vec<Option<KnownContact>>, StoreError> {
+        let asked = participants.iter().map(|(account, participant)| params![*account, *participant]).collect();
+        let read = |mut row: Row| Ok(KnownContact { id: row.take()?, name: row.take()?, email: row.take()? });
+        let found = self.rows_each(CONTACT, asked).await?;
+        found.into_iter().map(|rows| rows.into_iter().next().map(read).transpose()).collect()
+    }
+}
+
 impl<'a> Touch<'a> {
     /// By what conversations are put in order before they are touched.
     #[must_use]
@@ -202,17 +235,6 @@ fn times(wanted: &[Timestamp], last: Timestamp) -> Vec<Timestamp> {
     }
     let before = |n: usize| Timestamp::from_micros(last.as_micros() - n as i64);
     (0..wanted.len()).rev().map(before).collect()
-}
-
-/// What carriers do: they come with their own id, not with an account.
-impl Tx {
-    /// Whether a carrier brought this text before.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn was_received(&mut self, carrier: &str, carrier_message_id: &str) -> Result<bool, StoreError> {
-        Ok(self.row(SEEN, params![carrier_message_id, carrier]).await?.is_some())
-    }
 }
 
 fn read_history(mut row: Row) -> Result<HistoryItem, StoreError> {

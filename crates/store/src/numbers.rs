@@ -11,8 +11,6 @@ statements! {
     INSERT = "INSERT INTO numbers (id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id,
         expires_at, purchased_at, renews_at, unpaid_since, released_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
-    BY_PHONE = "SELECT id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id, expires_at,
-        purchased_at, renews_at, unpaid_since, released_at FROM numbers WHERE phone_number = $1 AND status = 'active'";
     ACTIVE = "SELECT id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id, expires_at,
         purchased_at, renews_at, unpaid_since, released_at FROM numbers WHERE account_id = $1 AND status = 'active'
         ORDER BY id DESC LIMIT $2 OFFSET $3";
@@ -27,6 +25,14 @@ statements! {
 }
 
 statements_for_many! {
+    BY_PHONE = {
+        one: "SELECT id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id, expires_at,
+            purchased_at, renews_at, unpaid_since, released_at FROM numbers WHERE phone_number = $1 AND status = 'active'",
+        all: "SELECT e.n, n.id, n.account_id, n.phone_number, n.country, n.status, n.kind, n.agent_id, n.carrier, n.external_id,
+            n.expires_at, n.purchased_at, n.renews_at, n.unpaid_since, n.released_at
+            FROM unnest($1::TEXT[]) WITH ORDINALITY AS e (phone_number, n)
+            JOIN numbers n ON n.phone_number = e.phone_number AND n.status = 'active'",
+    };
     GET = {
         one: "SELECT id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id, expires_at,
             purchased_at, renews_at, unpaid_since, released_at FROM numbers WHERE account_id = $1 AND id = $2",
@@ -216,12 +222,21 @@ impl Tx {
         Ok(found)
     }
 
+    /// As [`Tx::holder_of`], for several numbers. In order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn holders_of(&mut self, phones: &[&E164]) -> Result<Vec<Option<Number>>, StoreError> {
+        let found = self.rows_each(BY_PHONE, phones.iter().map(|phone| params![*phone]).collect()).await?;
+        found.into_iter().map(|rows| rows.into_iter().next().map(read).transpose()).collect()
+    }
+
     /// Whose number this is, for what a carrier brings. Only active ones.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn holder_of(&mut self, phone: &E164) -> Result<Option<Number>, StoreError> {
-        self.row(BY_PHONE, params![phone]).await?.map(read).transpose()
+        self.row(BY_PHONE.one, params![phone]).await?.map(read).transpose()
     }
 }
 

@@ -1,9 +1,9 @@
 //! Where a customer wants its events: at most one endpoint per account and one per agent.
 
 use offhook_domain::webhook::{EventType, Webhook, WebhookStatus};
-use offhook_domain::{AgentId, Id, Timestamp, WebhookId};
+use offhook_domain::{AccountId, AgentId, Id, Timestamp, WebhookId};
 
-use crate::engine::{Row, Tx, params, statements};
+use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
 use crate::scope::Scope;
 
@@ -11,9 +11,6 @@ statements! {
     OWN = "SELECT id, account_id, agent_key, url, sealed_secret, status, context_limit, timeout_seconds, events, external_id,
         created_at FROM webhooks WHERE account_id = $1 AND agent_key = $2";
     // An agent's id sorts behind the empty key of the account's own.
-    CHOOSE = "SELECT id, account_id, agent_key, url, sealed_secret, status, context_limit, timeout_seconds, events,
-        external_id, created_at FROM webhooks WHERE account_id = $1 AND agent_key IN ('', $2)
-        ORDER BY agent_key DESC LIMIT 1";
     BY_ID = "SELECT id, account_id, agent_key, url, sealed_secret, status, context_limit, timeout_seconds, events, external_id,
         created_at FROM webhooks WHERE id = $1";
     PUT = "INSERT INTO webhooks (id, account_id, agent_key, url, sealed_secret, status, context_limit, timeout_seconds,
@@ -24,6 +21,34 @@ statements! {
         events = excluded.events, external_id = excluded.external_id RETURNING id, created_at, sealed_secret";
     DELETE = "DELETE FROM webhooks WHERE account_id = $1 AND agent_key = $2 RETURNING id";
     DISABLE = "UPDATE webhooks SET status = 'disabled' WHERE id = $1 AND url = $2 AND sealed_secret = $3";
+}
+
+statements_for_many! {
+    CHOOSE = {
+        one: "SELECT id, account_id, agent_key, url, sealed_secret, status, context_limit, timeout_seconds, events,
+            external_id, created_at FROM webhooks WHERE account_id = $1 AND agent_key IN ('', $2)
+            ORDER BY agent_key DESC LIMIT 1",
+        all: "SELECT e.n, f.* FROM unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS e (account_id, agent_key, n)
+            CROSS JOIN LATERAL (SELECT w.id, w.account_id, w.agent_key, w.url, w.sealed_secret, w.status, w.context_limit,
+                w.timeout_seconds, w.events, w.external_id, w.created_at FROM webhooks w
+                WHERE w.account_id = e.account_id AND w.agent_key IN ('', e.agent_key)
+                ORDER BY w.agent_key DESC LIMIT 1) f",
+    };
+}
+
+impl Tx {
+    /// The endpoints that hear of agents' events: the agent's where it has one, else the account's. In order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn webhooks_for(
+        &mut self,
+        owners: &[(&AccountId, Option<&AgentId>)],
+    ) -> Result<Vec<Option<Webhook>>, StoreError> {
+        let asked = owners.iter().map(|(account, agent)| params![*account, agent_key(*agent)]).collect();
+        let found = self.rows_each(CHOOSE, asked).await?;
+        found.into_iter().map(|rows| rows.into_iter().next().map(read).transpose()).collect()
+    }
 }
 
 impl Scope<'_> {
@@ -40,7 +65,7 @@ impl Scope<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn webhook_for(&mut self, agent: Option<&AgentId>) -> Result<Option<Webhook>, StoreError> {
-        self.tx.row(CHOOSE, params![self.account, agent_key(agent)]).await?.map(read).transpose()
+        self.tx.row(CHOOSE.one, params![self.account, agent_key(agent)]).await?.map(read).transpose()
     }
 
     /// Creates an endpoint or replaces the one there is, which keeps its id and its age, and with `keep_secret` its

@@ -13,7 +13,11 @@
 //!
 //! Waiting uses tokio's clock. Under `start_paused` it runs ahead of real sockets: don't combine the two.
 
-#![allow(clippy::disallowed_methods, reason = "tests watch what they start")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests watch what they start, and ask as they like"
+)]
 
 mod received;
 mod serve;

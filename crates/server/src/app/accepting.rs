@@ -4,15 +4,14 @@
 //! what makes an order good ([`send_message`]), or how the answer looks.
 
 use std::collections::HashSet;
-use std::ops::Range;
 use std::sync::Arc;
 
 use offhook_domain::Timestamp;
 use offhook_domain::message::Message;
-use offhook_store::{StoreError, Tx};
+use offhook_store::{Store, StoreError, Tx};
 
 use super::send_message::{self, Order};
-use super::together::{Batch, Gone, Together};
+use super::together::{Gathering, Gone, Writing, together};
 use super::{App, Ring};
 use crate::http::error::ApiError;
 use crate::http::once::{Begun, Once, Reply};
@@ -39,7 +38,7 @@ pub enum Answer {
 }
 
 /// Where orders gather.
-pub type Accepting = Together<Arc<Wanted>, Told>;
+pub type Accepting = Gathering<Arc<Wanted>, Told>;
 
 /// `None`: the request's key is another one's in the same transaction, so it is to be asked again behind that.
 type Told = Result<Option<Answer>, ApiError>;
@@ -47,10 +46,7 @@ type Told = Result<Option<Answer>, ApiError>;
 /// An empty gathering.
 #[must_use]
 pub fn gathering() -> Arc<Accepting> {
-    Together::new(MOST, |batch| {
-        let all = 0..batch.items.len();
-        write(batch, all);
-    })
+    together(MOST, Accept)
 }
 
 impl Accepting {
@@ -70,48 +66,38 @@ impl Accepting {
     }
 }
 
-/// Writes a part of a batch in one transaction. Where that fails, each for itself: one that can't be kept must not stop
-/// the others.
-fn write(mut batch: Batch<Arc<Wanted>, Told>, part: Range<usize>) {
-    let items = batch.items.clone();
-    let Some(first) = items.get(part.start) else { return };
-    let app = first.app.clone();
-    let (wanted, range) = (items.clone(), part.clone());
-    let work = async move |tx: &mut Tx| accept_together(tx, &wanted[range.clone()]).await;
-    app.store.write_soon(work, move |result: Result<Vec<Result<Kept, ApiError>>, StoreError>| {
-        let mut done = part.end;
-        match result {
-            Ok(answers) => {
-                ring(&items[part.start].app, &answers);
-                for (n, answer) in part.zip(answers) {
-                    batch.answer(n, answer.map(|kept| kept.answer));
-                }
-            }
-            Err(error) if part.len() > 1 && is_of_one(&error) => done = part.start,
-            Err(error) => part.for_each(|n| batch.answer(n, Err(error.clone().into()))),
-        }
-        if done < items.len() {
-            write(batch, done..done + 1);
-        }
-    });
-}
+struct Accept;
 
-/// Whether one order may be to blame.
-fn is_of_one(error: &StoreError) -> bool {
-    matches!(error, StoreError::Clash(_) | StoreError::Statement(_) | StoreError::Corrupt(_))
+impl Writing for Accept {
+    type Item = Arc<Wanted>;
+    type Kept = Vec<Result<Kept, ApiError>>;
+    type Answer = Told;
+
+    fn store<'a>(&'a self, first: &'a Arc<Wanted>) -> &'a Store {
+        &first.app.store
+    }
+
+    async fn write(tx: &mut Tx, wanted: &[Arc<Wanted>]) -> Result<Vec<Result<Kept, ApiError>>, StoreError> {
+        accept_together(tx, wanted).await
+    }
+
+    fn committed(&self, wanted: &[Arc<Wanted>], kept: Vec<Result<Kept, ApiError>>) -> Vec<Told> {
+        let lines: HashSet<&String> = kept.iter().flatten().filter_map(|kept| kept.line.as_ref()).collect();
+        for (line, first) in lines.into_iter().zip(wanted.iter().cycle()) {
+            first.app.wakes.ring(Ring::Send(line.clone()));
+        }
+        kept.into_iter().map(|kept| kept.map(|kept| kept.answer)).collect()
+    }
+
+    fn failed(&self, error: StoreError) -> Told {
+        Err(error.into())
+    }
 }
 
 /// What to tell, and the line to ring, once it is committed.
 struct Kept {
     answer: Option<Answer>,
     line: Option<String>,
-}
-
-fn ring(app: &App, answers: &[Result<Kept, ApiError>]) {
-    let lines: HashSet<&String> = answers.iter().flatten().filter_map(|kept| kept.line.as_ref()).collect();
-    for line in lines {
-        app.wakes.ring(Ring::Send(line.clone()));
-    }
 }
 
 async fn accept_together(tx: &mut Tx, wanted: &[Arc<Wanted>]) -> Result<Vec<Result<Kept, ApiError>>, StoreError> {

@@ -1,17 +1,19 @@
-//! What the customer's server is told of a message, inside the transaction that changes it.
+//! What customers' servers are told of messages, inside the transaction that changes them.
 //!
-//! In: domain values. Out: an event and the work of delivering it, as rows of that transaction, and the webhook to
+//! In: domain values. Out: events and the work of delivering them, as rows of that transaction, and the webhooks to
 //! ring after the commit. Never here: the network.
+
+use std::collections::{HashMap, HashSet};
 
 use offhook_domain::event::{ContactData, Envelope, HistoryItem, MessageData, StatusData};
 use offhook_domain::message::{Failure, Message};
 use offhook_domain::usage::UsageDelta;
 use offhook_domain::webhook::{EventType, Webhook};
-use offhook_domain::{AgentId, Id, NumberId, Timestamp, WebhookId};
-use offhook_store::deliveries::NewEvent;
-use offhook_store::message_flow::KnownContact;
+use offhook_domain::{AccountId, AgentId, Id, NumberId, Timestamp, WebhookId};
+use offhook_store::deliveries::{Emission, NewEvent};
+use offhook_store::message_flow::{KnownContact, Past};
 use offhook_store::outcomes::Flight;
-use offhook_store::{Scope, StoreError, Tx};
+use offhook_store::{StoreError, Tx};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,86 +30,138 @@ pub struct Received {
     pub metadata: Option<Value>,
 }
 
-/// Writes the `agent.message` event of a text that came in; the webhook to wake, where there is one.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn message_received(app: &App, tx: &mut Tx, received: &Received) -> Result<Option<WebhookId>, StoreError> {
-    let Received { message, agent_id, .. } = received;
-    let mut scope = tx.of(&message.account_id);
-    let Some(webhook) = choose_webhook(&mut scope, agent_id.as_ref(), EventType::Message).await? else {
-        return Ok(None);
-    };
-    let history = scope.history(&message.conversation_id, message.at, webhook.context_limit).await?;
-    let contact = scope.known_contact(&message.from).await?;
-    let now = app.now();
-    let body = message_body(received, contact.as_ref(), &history, now)?;
-    let event = NewEvent {
-        event_type: EventType::Message,
-        channel: message.channel.as_str(),
-        lane: message.conversation_id.as_str(),
-        message_id: Some(&message.id),
-        at: now,
-    };
-    emit(&mut scope, &webhook, &event, body, Some(&message.number_id), agent_id.as_ref()).await?;
-    Ok(Some(webhook.id))
+/// A message that moved on.
+#[derive(Debug)]
+pub struct Moved {
+    /// As it is now.
+    pub flight: Flight,
+    pub failure: Option<Failure>,
 }
 
-/// Writes the `message.status` event of a message that moved on, for the webhook chosen for it.
+/// Who hears of things, looked up once for each agent.
+#[derive(Default)]
+pub struct Listeners {
+    known: HashMap<(AccountId, Option<AgentId>), Option<Webhook>>,
+}
+
+impl Listeners {
+    /// Looks up who hears of these owners' events: the agent's own endpoint where it has one, else the account's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn find(
+        &mut self,
+        tx: &mut Tx,
+        owners: impl Iterator<Item = (&AccountId, &Option<AgentId>)>,
+    ) -> Result<(), StoreError> {
+        let owners: HashSet<_> = owners.map(|(account, agent)| (account.clone(), agent.clone())).collect();
+        let unknown: Vec<_> = owners.into_iter().filter(|owner| !self.known.contains_key(owner)).collect();
+        let asked: Vec<_> = unknown.iter().map(|(account, agent)| (account, agent.as_ref())).collect();
+        let found = tx.webhooks_for(&asked).await?;
+        self.known.extend(unknown.into_iter().zip(found));
+        Ok(())
+    }
+
+    /// The endpoint of an owner that was looked up, where it wants to hear of this.
+    #[must_use]
+    pub fn of(&self, account: &AccountId, agent: &Option<AgentId>, event: EventType) -> Option<&Webhook> {
+        let found = self.known.get(&(account.clone(), agent.clone()))?;
+        found.as_ref().filter(|webhook| webhook.wants(event))
+    }
+}
+
+/// Writes the `agent.message` events of texts that came in; for each the webhook to wake, where there is one.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn message_status(
+pub async fn messages_received(
     app: &App,
     tx: &mut Tx,
-    webhook: &Webhook,
-    flight: &Flight,
-    failure: Option<&Failure>,
-) -> Result<(), StoreError> {
-    let mut scope = tx.of(&flight.account_id);
-    let agent_id = flight.agent_id.as_ref();
-    let history = scope.history(&flight.conversation_id, flight.at, webhook.context_limit).await?;
-    let state = scope.conversation_state(&flight.conversation_id).await?;
-    let now = app.now();
-    let body = status_body(flight, failure, state.as_ref(), &history, now)?;
-    let event = NewEvent {
-        event_type: EventType::MessageStatus,
-        channel: flight.channel.as_str(),
-        lane: flight.conversation_id.as_str(),
-        message_id: Some(&flight.id),
-        at: now,
-    };
-    emit(&mut scope, webhook, &event, body, Some(&flight.number_id), agent_id).await
+    received: &[Received],
+) -> Result<Vec<Option<WebhookId>>, StoreError> {
+    let mut listeners = Listeners::default();
+    listeners.find(tx, received.iter().map(|one| (&one.message.account_id, &one.agent_id))).await?;
+    let heard_by = |one: &Received| listeners.of(&one.message.account_id, &one.agent_id, EventType::Message);
+    let told: Vec<(&Received, &Webhook)> =
+        received.iter().filter_map(|one| heard_by(one).map(|webhook| (one, webhook))).collect();
+    let pasts: Vec<_> = told
+        .iter()
+        .map(|(Received { message, .. }, webhook)| Past {
+            conversation: &message.conversation_id,
+            before: message.at,
+            most: webhook.context_limit,
+        })
+        .collect();
+    let histories = tx.histories(&pasts).await?;
+    let senders: Vec<_> = told.iter().map(|(one, _)| (&one.message.account_id, one.message.from.as_str())).collect();
+    let contacts = tx.known_contacts(&senders).await?;
+    let mut emissions = Vec::with_capacity(told.len());
+    for (((one, webhook), history), contact) in told.iter().zip(&histories).zip(&contacts) {
+        let (message, at) = (&one.message, app.now());
+        let body = message_body(one, contact.as_ref(), history, at)?;
+        let event = NewEvent {
+            event_type: EventType::Message,
+            channel: message.channel.as_str(),
+            lane: message.conversation_id.as_str(),
+            message_id: Some(&message.id),
+            at,
+        };
+        count(tx, webhook, &event, &message.number_id, one.agent_id.as_ref());
+        emissions.push(Emission { webhook, event, body });
+    }
+    tx.insert_deliveries(emissions).await?;
+    Ok(received.iter().map(|one| heard_by(one).map(|webhook| webhook.id.clone())).collect())
 }
 
-/// The one endpoint that gets this event: the agent's where it has one, else the account's, where it wants it.
+/// Writes the `message.status` events of messages that moved on, in their order; the webhooks to wake.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn choose_webhook(
-    scope: &mut Scope<'_>,
-    agent_id: Option<&AgentId>,
-    event: EventType,
-) -> Result<Option<Webhook>, StoreError> {
-    Ok(scope.webhook_for(agent_id).await?.filter(|webhook| webhook.wants(event)))
+pub async fn messages_moved(
+    app: &App,
+    tx: &mut Tx,
+    listeners: &mut Listeners,
+    moved: &[Moved],
+) -> Result<Vec<WebhookId>, StoreError> {
+    listeners.find(tx, moved.iter().map(|one| (&one.flight.account_id, &one.flight.agent_id))).await?;
+    let heard_by = |one: &Moved| listeners.of(&one.flight.account_id, &one.flight.agent_id, EventType::MessageStatus);
+    let told: Vec<(&Moved, &Webhook)> =
+        moved.iter().filter_map(|one| heard_by(one).map(|webhook| (one, webhook))).collect();
+    let pasts: Vec<_> = told
+        .iter()
+        .map(|(Moved { flight, .. }, webhook)| Past {
+            conversation: &flight.conversation_id,
+            before: flight.at,
+            most: webhook.context_limit,
+        })
+        .collect();
+    let histories = tx.histories(&pasts).await?;
+    let conversations: Vec<_> =
+        told.iter().map(|(one, _)| (&one.flight.account_id, &one.flight.conversation_id)).collect();
+    let states = tx.conversation_states(&conversations).await?;
+    let mut emissions = Vec::with_capacity(told.len());
+    for (((Moved { flight, failure }, webhook), history), state) in told.iter().zip(&histories).zip(&states) {
+        let at = app.now();
+        let body = status_body(flight, failure.as_ref(), state.as_ref(), history, at)?;
+        let event = NewEvent {
+            event_type: EventType::MessageStatus,
+            channel: flight.channel.as_str(),
+            lane: flight.conversation_id.as_str(),
+            message_id: Some(&flight.id),
+            at,
+        };
+        count(tx, webhook, &event, &flight.number_id, flight.agent_id.as_ref());
+        emissions.push(Emission { webhook, event, body });
+    }
+    tx.insert_deliveries(emissions).await?;
+    Ok(told.into_iter().map(|(_, webhook)| webhook.id.clone()).collect())
 }
 
-/// Keeps an event with the work of delivering it, and counts it for its number and agent.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn emit(
-    scope: &mut Scope<'_>,
-    webhook: &Webhook,
-    event: &NewEvent<'_>,
-    body: String,
-    number_id: Option<&NumberId>,
-    agent_id: Option<&AgentId>,
-) -> Result<(), StoreError> {
-    scope.insert_delivery(webhook, event, body).await?;
+/// Counts an event for its number and agent.
+fn count(tx: &mut Tx, webhook: &Webhook, event: &NewEvent<'_>, number: &NumberId, agent: Option<&AgentId>) {
     let delta = UsageDelta { webhooks: 1, ..UsageDelta::default() };
-    scope.count_usage(event.at, number_id, agent_id.map_or("", AgentId::as_str), event.lane, delta);
-    Ok(())
+    let agent_key = agent.map_or("", AgentId::as_str);
+    tx.of(&webhook.account_id).count_usage(event.at, Some(number), agent_key, event.lane, delta);
 }
 
 /// The bytes that are kept, signed and sent.

@@ -8,9 +8,11 @@ pub mod buy_number;
 mod carriers;
 mod fit_inbound;
 mod offers;
+mod place_messages;
 pub mod post_event;
 mod readiness;
 pub mod receive_message;
+pub mod receiving;
 pub mod reconcile_purchases;
 pub mod record_outcome;
 pub mod release_number;
@@ -29,6 +31,7 @@ use offhook_store::Store;
 pub use accepting::Accepting;
 pub use carriers::Carriers;
 use readiness::Readiness;
+pub use receiving::Receiving;
 pub use sandbox_world::StoredWorld;
 pub use secrets::{Sealer, hash_api_key, hex};
 pub use wakes::{Ears, Ring, Wakes};
@@ -43,6 +46,8 @@ pub struct App {
     parts: Arc<Parts>,
     /// Where messages to send are accepted.
     pub accepting: Arc<Accepting>,
+    /// Where what carriers bring is received.
+    pub receiving: Arc<Receiving>,
     readiness: Arc<Readiness>,
 }
 
@@ -64,7 +69,12 @@ pub struct Parts {
 impl App {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), accepting: accepting::gathering(), readiness: Arc::default() }
+        Self {
+            parts: Arc::new(parts),
+            accepting: accepting::gathering(),
+            receiving: receiving::gathering(),
+            readiness: Arc::default(),
+        }
     }
 
     /// Whether this node can do its work now.

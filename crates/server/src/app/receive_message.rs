@@ -1,193 +1,150 @@
-//! Walk 2, up to the commit: a text or a receipt from a carrier is kept with everything it causes in one
-//! transaction. Only then may the carrier be told that we have it.
+//! Walk 2, up to the commit: texts from carriers are kept with everything they cause.
+//!
+//! In: texts that came together. Out: of each what became of it; all of it in the caller's transaction, for which
+//! PostgreSQL is asked as few questions as one text takes.
 
-use async_trait::async_trait;
-use offhook_carriers::{Inbound, InboundMessage, InboundSink, NotKept, Receipt};
+use std::collections::{HashMap, HashSet};
+
+use offhook_carriers::InboundMessage;
 use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
 use offhook_domain::number::Number;
 use offhook_domain::usage::UsageDelta;
-use offhook_domain::{AgentId, ConversationId, Id, MessageId, WebhookId, segments};
-use offhook_store::message_flow::Touch;
+use offhook_domain::{AgentId, ConversationId, E164, Id, MessageId, Micros, WebhookId, segments};
 use offhook_store::{StoreError, Tx};
 
+use super::App;
 use super::announce::{self, Received};
-use super::fit_inbound::fit;
-use super::{App, Ring, record_outcome};
-use crate::telemetry::names;
+use super::place_messages::{Placing, place};
 
-#[async_trait]
-impl InboundSink for App {
-    async fn receive(&self, inbound: Vec<Inbound>) -> Result<(), NotKept> {
-        receive(self, inbound).await.map(drop).map_err(|error| NotKept(error.to_string()))
-    }
-}
-
-/// What became of one thing that a carrier brought.
+/// What became of something that a carrier brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Brought {
-    /// It is kept: a text that is new, or a receipt.
     Kept,
-    /// A text that was brought before, or for a number that nobody holds.
+    /// It was brought before, or nobody holds its number.
     Dropped,
-    /// It can't be kept now; bring it again.
+    /// Its number is sold to us and not stored yet: it must be brought again.
     Later,
 }
 
-/// Keeps what carriers brought. Tells how many new texts and receipts that was.
+/// A text that was kept, with the webhook that is to hear of it; or why there is none.
+pub enum Kept {
+    Text { channel: Channel, webhook: Option<WebhookId> },
+    Nothing(Brought),
+}
+
+impl Kept {
+    #[must_use]
+    pub fn brought(&self) -> Brought {
+        match self {
+            Self::Text { .. } => Brought::Kept,
+            Self::Nothing(brought) => *brought,
+        }
+    }
+}
+
+/// Keeps texts. One that was brought before changes nothing; one for a number that nobody holds is dropped.
 ///
 /// # Errors
-/// [`StoreError`]: nothing is kept, or not all; the carrier must bring it again.
-pub async fn receive(app: &App, inbound: Vec<Inbound>) -> Result<usize, StoreError> {
-    let brought = receive_each(app, inbound).await?;
-    if brought.contains(&Brought::Later) {
-        return Err(StoreError::Unavailable("it can't be kept now".to_owned()));
+/// [`StoreError`]; the transaction must then be given up.
+pub async fn keep_all(app: &App, tx: &mut Tx, texts: &[&InboundMessage]) -> Result<Vec<Kept>, StoreError> {
+    let holders = holders(tx, texts).await?;
+    let mut kept = judge(tx, texts, &holders).await?;
+    let fresh: Vec<usize> = (0..texts.len()).filter(|n| kept[*n].is_none()).collect();
+    let drafts = fresh.iter().filter_map(|n| Some((texts[*n], holders.get(&texts[*n].to)?)));
+    let received = write(app, tx, drafts.collect()).await?;
+    let webhooks = announce::messages_received(app, tx, &received).await?;
+    for ((n, one), webhook) in fresh.into_iter().zip(&received).zip(webhooks) {
+        kept[n] = Some(Kept::Text { channel: one.message.channel, webhook });
     }
-    Ok(brought.into_iter().filter(|brought| *brought == Brought::Kept).count())
+    Ok(kept.into_iter().map(|one| one.unwrap_or(Kept::Nothing(Brought::Later))).collect())
 }
 
-/// Keeps what carriers brought in one transaction, and tells what became of each: one that can't be kept keeps no other
-/// from being received.
-///
-/// # Errors
-/// [`StoreError`]: nothing is kept.
-pub async fn receive_each(app: &App, inbound: Vec<Inbound>) -> Result<Vec<Brought>, StoreError> {
-    let inbound: Vec<_> = inbound.into_iter().map(|one| fit(one, app.now())).collect();
-    match receive_together(app, inbound.clone()).await {
-        Err(error) if error.is_of_the_values() => {}
-        outcome => return outcome,
-    }
-    let mut brought = Vec::with_capacity(inbound.len());
-    for one in inbound {
-        match receive_together(app, vec![one]).await {
-            Err(error) if error.is_of_the_values() => {
-                tracing::error!(%error, "something that a carrier brought can't be kept");
-                brought.push(Brought::Later);
-            }
-            outcome => brought.extend(outcome?),
-        }
-    }
-    Ok(brought)
+async fn holders(tx: &mut Tx, texts: &[&InboundMessage]) -> Result<HashMap<E164, Number>, StoreError> {
+    let numbers: HashSet<&E164> = texts.iter().map(|text| &text.to).collect();
+    let numbers: Vec<&E164> = numbers.into_iter().collect();
+    let found = tx.holders_of(&numbers).await?;
+    Ok(numbers.into_iter().zip(found).filter_map(|(number, holder)| Some((number.clone(), holder?))).collect())
 }
 
-async fn receive_together(app: &App, inbound: Vec<Inbound>) -> Result<Vec<Brought>, StoreError> {
-    let doors = app.clone();
-    let count = inbound.len();
-    let mut messages = Vec::new();
-    let mut receipts = Vec::new();
-    for (place, one) in inbound.into_iter().enumerate() {
-        match one {
-            Inbound::Message(message) => messages.push((place, message)),
-            Inbound::Receipt(receipt) => receipts.push(receipt),
-        }
-    }
-    // In one order for every transaction, so that two of them can't wait for each other (PostgreSQL).
-    messages.sort_by(|(_, a), (_, b)| (&a.to, &a.from).cmp(&(&b.to, &b.from)));
-    receipts.sort_by(|a: &Receipt, b: &Receipt| a.carrier_message_id.cmp(&b.carrier_message_id));
-    let (after, received, brought) = app
-        .store
-        .write::<_, StoreError>(async move |tx| {
-            let after = record_outcome::apply_receipts(&doors, tx, &receipts).await?;
-            let mut received = Vec::with_capacity(messages.len());
-            let mut brought = vec![Brought::Kept; count];
-            for (place, message) in &messages {
-                match keep_message(&doors, tx, message).await? {
-                    Ok(message) => received.push(message),
-                    Err(not_kept) => brought[*place] = not_kept,
-                }
-            }
-            Ok((after, received, brought))
-        })
-        .await?;
-    after.commit(app);
-    record_outcome::apply_crossed(app, after.crossing).await;
-    for Kept { channel, webhook } in received {
-        metrics::counter!(names::MESSAGES, "direction" => "inbound", "channel" => channel.as_str()).increment(1);
-        if let Some(webhook) = webhook {
-            app.wakes.ring(Ring::Deliver(webhook.to_string()));
-        }
-    }
-    Ok(brought)
-}
-
-/// A text that was kept, and the webhook that is to hear of it.
-struct Kept {
-    channel: Channel,
-    webhook: Option<WebhookId>,
-}
-
-/// Keeps one text, or tells why not. One that was brought before changes nothing; one for a number that is sold to us and
-/// not stored yet comes later.
-async fn keep_message(app: &App, tx: &mut Tx, inbound: &InboundMessage) -> Result<Result<Kept, Brought>, StoreError> {
-    if tx.was_received(inbound.carrier, &inbound.carrier_message_id).await? {
-        return Ok(Err(Brought::Dropped));
-    }
-    let Some(number) = tx.holder_of(&inbound.to).await? else {
-        if tx.is_being_bought(&inbound.to).await? {
-            return Ok(Err(Brought::Later));
-        }
-        tracing::warn!(carrier = inbound.carrier, "a text for a number that nobody holds was dropped");
-        return Ok(Err(Brought::Dropped));
-    };
-    let message = write_message(app, tx, inbound, &number).await?;
-    let webhook = announce::message_received(app, tx, &message).await?;
-    Ok(Ok(Kept { channel: message.message.channel, webhook }))
-}
-
-async fn write_message(
-    app: &App,
+/// What is not to be kept, and why; `None` for what is.
+async fn judge(
     tx: &mut Tx,
-    inbound: &InboundMessage,
-    number: &Number,
-) -> Result<Received, StoreError> {
-    let now = app.now();
-    let channel = Channel::for_media(&inbound.media_urls);
-    let count = segments::count(&inbound.body).count;
-    let price = app.prices().sms_segment.times(count);
-    let touch = Touch {
-        fresh_id: &ConversationId::generate(now),
-        account_id: &number.account_id,
-        number_id: &number.id,
-        phone_number: number.phone_number.as_str(),
-        participant: &inbound.from,
-        agent_id: number.agent_id.as_ref(),
-        channel,
-        body: &inbound.body,
-        at: &[now],
-    };
-    let touched = tx.touch_conversations(&[touch]).await?.pop();
-    let touched = touched.ok_or_else(|| StoreError::Corrupt("a conversation was not touched".to_owned()))?;
-    let at = touched.at.last().copied().unwrap_or(now);
-    let message = Message {
-        id: MessageId::generate(now),
-        account_id: number.account_id.clone(),
-        number_id: number.id.clone(),
-        conversation_id: touched.id.clone(),
-        direction: Direction::Inbound,
-        channel,
-        status: MessageStatus::Received,
-        from: inbound.from.clone(),
-        to: inbound.to.to_string(),
-        body: inbound.body.clone(),
-        media_urls: inbound.media_urls.clone(),
-        segments: count,
-        failure: None,
-        carrier: inbound.carrier.to_owned(),
-        carrier_message_id: Some(inbound.carrier_message_id.clone()),
-        at,
-        delivered_at: None,
-    };
-    tx.insert_messages(&[(&message, price)]).await?;
-    let mut scope = tx.of(&number.account_id);
-    let charge = Posting { kind: EntryKind::MessageIn, amount: price, reference: message.id.to_string(), at: now };
-    scope.post(&charge).await?;
-    let delta = UsageDelta { messages_in: 1, segments: i64::from(count), ..UsageDelta::default() };
-    let agent_key = number.agent_id.as_ref().map_or("", AgentId::as_str);
-    scope.count_usage(now, Some(&number.id), agent_key, touched.id.as_str(), delta);
-    Ok(Received {
+    texts: &[&InboundMessage],
+    holders: &HashMap<E164, Number>,
+) -> Result<Vec<Option<Kept>>, StoreError> {
+    let ids: Vec<_> = texts.iter().map(|text| (text.carrier, text.carrier_message_id.as_str())).collect();
+    let before = tx.received_before(&ids).await?;
+    let mut now = HashSet::new();
+    let mut judged = Vec::with_capacity(texts.len());
+    for (text, id) in texts.iter().zip(ids) {
+        judged.push(if before.contains(&(id.0.to_owned(), id.1.to_owned())) || now.contains(&id) {
+            Some(Kept::Nothing(Brought::Dropped))
+        } else if holders.contains_key(&text.to) {
+            now.insert(id);
+            None
+        } else if tx.is_being_bought(&text.to).await? {
+            Some(Kept::Nothing(Brought::Later))
+        } else {
+            tracing::warn!(carrier = text.carrier, "a text for a number that nobody holds was dropped");
+            Some(Kept::Nothing(Brought::Dropped))
+        });
+    }
+    Ok(judged)
+}
+
+/// Writes the messages, their prices and their counts.
+async fn write(app: &App, tx: &mut Tx, drafts: Vec<(&InboundMessage, &Number)>) -> Result<Vec<Received>, StoreError> {
+    let segment = app.prices().sms_segment;
+    let mut messages: Vec<Message> = drafts.iter().map(|(text, number)| message(app, text, number)).collect();
+    let mut placing: Vec<_> = messages
+        .iter_mut()
+        .zip(&drafts)
+        .map(|(message, (_, number))| Placing { message, agent: number.agent_id.as_ref() })
+        .collect();
+    let placed = place(tx, &mut placing).await?;
+    let price = |message: &Message| segment.times(message.segments);
+    let priced: Vec<(&Message, Micros)> = messages.iter().map(|message| (message, price(message))).collect();
+    tx.insert_messages(&priced).await?;
+    let charges = priced.iter().map(|(message, price)| {
+        let (kind, reference) = (EntryKind::MessageIn, message.id.to_string());
+        (&message.account_id, Posting { kind, amount: *price, reference, at: message.at })
+    });
+    tx.post_all(&charges.collect::<Vec<_>>()).await?;
+    for (message, (_, number)) in messages.iter().zip(&drafts) {
+        let delta = UsageDelta { messages_in: 1, segments: i64::from(message.segments), ..UsageDelta::default() };
+        let (agent, lane) = (number.agent_id.as_ref().map_or("", AgentId::as_str), message.conversation_id.as_str());
+        tx.of(&message.account_id).count_usage(message.at, Some(&number.id), agent, lane, delta);
+    }
+    let received = messages.into_iter().zip(&drafts).zip(placed).map(|((message, (_, number)), placed)| Received {
         message,
         agent_id: number.agent_id.clone(),
         number_external_id: number.external_id.clone(),
-        metadata: touched.metadata,
-    })
+        metadata: placed.metadata,
+    });
+    Ok(received.collect())
+}
+
+/// The message as it will be, but for its conversation and the time that depends on that.
+fn message(app: &App, text: &InboundMessage, number: &Number) -> Message {
+    let now = app.now();
+    Message {
+        id: MessageId::generate(now),
+        account_id: number.account_id.clone(),
+        number_id: number.id.clone(),
+        conversation_id: ConversationId::generate(now),
+        direction: Direction::Inbound,
+        channel: Channel::for_media(&text.media_urls),
+        status: MessageStatus::Received,
+        from: text.from.clone(),
+        to: text.to.to_string(),
+        body: text.body.clone(),
+        media_urls: text.media_urls.clone(),
+        segments: segments::count(&text.body).count,
+        failure: None,
+        carrier: text.carrier.to_owned(),
+        carrier_message_id: Some(text.carrier_message_id.clone()),
+        at: now,
+        delivered_at: None,
+    }
 }

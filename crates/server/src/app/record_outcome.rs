@@ -6,19 +6,18 @@
 mod moving;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use offhook_carriers::Receipt;
 use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Failure, MessageStatus, ReceiptStatus, SendOutcome};
-use offhook_domain::webhook::{EventType, Webhook};
-use offhook_domain::{AccountId, AgentId, ConversationId, MessageId, Timestamp};
+use offhook_domain::{ConversationId, MessageId, Timestamp};
 use offhook_store::outcomes::{EarlyReceipt, Flight, KeptReceipt};
 use offhook_store::{Engine, StoreError, Tx};
 
 use self::moving::{Group, Moving, Told};
-use super::{App, Ring, announce};
+use super::announce::{self, Listeners, Moved};
+use super::{App, Ring};
 use crate::jobs::lines::LeaseName;
 use crate::telemetry::names;
 
@@ -355,40 +354,39 @@ async fn write(app: &App, tx: &mut Tx, mut moving: Vec<Moving>) -> Result<After,
         let moves: Vec<_> = moving.iter().map(Moving::whole).collect();
         let moved = tx.set_message_statuses(&moves).await?;
         let mut overtaken = Vec::new();
+        let mut settled = Vec::new();
         for (one, moved) in moving.into_iter().zip(moved) {
-            if moved {
-                settle_steps(app, tx, one, &mut listeners, &mut after).await?;
-            } else {
-                overtaken.push(one);
-            }
+            if moved { settled.push(one) } else { overtaken.push(one) }
         }
+        settle_steps(app, tx, settled, &mut listeners, &mut after).await?;
         moving = look_again(tx, overtaken).await?;
     }
 }
 
-/// What follows from the steps of one message, now that they are its own.
+/// What follows from the steps of messages, now that they are their own.
 async fn settle_steps(
     app: &App,
     tx: &mut Tx,
-    one: Moving,
+    settled: Vec<Moving>,
     listeners: &mut Listeners,
     after: &mut After,
 ) -> Result<(), StoreError> {
-    let mut flight = one.flight;
-    let webhook = listeners.of(tx, &flight).await?;
-    for step in one.steps {
-        flight.status = step.to;
-        after.moved.push(step.to);
-        if step.refunds {
-            // The carrier never had it.
-            let (kind, reference) = (EntryKind::MessageRefund, flight.id.to_string());
-            tx.of(&flight.account_id).post(&Posting { kind, amount: flight.price, reference, at: app.now() }).await?;
-        }
-        if let Some(webhook) = webhook {
-            announce::message_status(app, tx, webhook, &flight, step.failure.as_ref()).await?;
-            after.rings.push(Ring::Deliver(webhook.id.to_string()));
+    let (mut refunds, mut moved) = (Vec::new(), Vec::new());
+    for Moving { flight, steps, .. } in &settled {
+        for step in steps {
+            after.moved.push(step.to);
+            if step.refunds {
+                // The carrier never had it.
+                let (kind, reference) = (EntryKind::MessageRefund, flight.id.to_string());
+                refunds.push((&flight.account_id, Posting { kind, amount: flight.price, reference, at: app.now() }));
+            }
+            let flight = Flight { status: step.to, ..flight.clone() };
+            moved.push(Moved { flight, failure: step.failure.clone() });
         }
     }
+    tx.post_all(&refunds).await?;
+    let told = announce::messages_moved(app, tx, listeners, &moved).await?;
+    after.rings.extend(told.into_iter().map(|webhook| Ring::Deliver(webhook.to_string())));
     Ok(())
 }
 
@@ -406,26 +404,6 @@ fn kept(receipt: &Receipt) -> KeptReceipt {
         status: receipt.status,
         failure: receipt.failure.clone(),
         at: receipt.at,
-    }
-}
-
-/// Who hears of status changes, looked up once for each agent.
-#[derive(Default)]
-struct Listeners {
-    known: HashMap<(AccountId, Option<AgentId>), Option<Webhook>>,
-}
-
-impl Listeners {
-    async fn of(&mut self, tx: &mut Tx, flight: &Flight) -> Result<Option<&Webhook>, StoreError> {
-        match self.known.entry((flight.account_id.clone(), flight.agent_id.clone())) {
-            Entry::Occupied(known) => Ok(known.into_mut().as_ref()),
-            Entry::Vacant(place) => {
-                let mut scope = tx.of(&flight.account_id);
-                let agent = flight.agent_id.as_ref();
-                let webhook = announce::choose_webhook(&mut scope, agent, EventType::MessageStatus).await?;
-                Ok(place.insert(webhook).as_ref())
-            }
-        }
     }
 }
 

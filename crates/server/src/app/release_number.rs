@@ -3,12 +3,12 @@
 use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Failure, MessageStatus};
 use offhook_domain::number::Number;
-use offhook_domain::webhook::EventType;
 use offhook_domain::{NumberId, Timestamp};
 use offhook_store::outcomes::{Flight, StatusMove};
 use offhook_store::{StoreError, Tx};
 
-use super::{App, announce};
+use super::App;
+use super::announce::{self, Listeners, Moved};
 
 /// Releases a number within a transaction: its place of the limit is free, messages that wait to go out from it
 /// fail, and the carrier gets it back behind the commit (ring `wakes.numbers` then). False when it was released
@@ -36,22 +36,23 @@ pub async fn release_number(app: &App, tx: &mut Tx, number: &Number, now: Timest
 pub async fn end_waiting_sends(app: &App, tx: &mut Tx, number: &NumberId, now: Timestamp) -> Result<(), StoreError> {
     let ended = tx.end_waiting_sends(number).await?;
     let flights: Vec<Flight> = tx.flights(&ended).await?.into_iter().flatten().collect();
-    let failure = Failure {
-        code: "30004".to_owned(),
-        reason: "the number was released before the message could be sent".to_owned(),
-    };
+    let failure = Failure::new("30004", "the number was released before the message could be sent");
     let moves: Vec<_> = flights.iter().map(|flight| failed(flight, &failure)).collect();
     let moved = tx.set_message_statuses(&moves).await?;
-    for (mut flight, _) in flights.into_iter().zip(moved).filter(|(_, moved)| *moved) {
-        let mut scope = tx.of(&flight.account_id);
+    let ended: Vec<Moved> = flights
+        .into_iter()
+        .zip(moved)
+        .filter(|(_, moved)| *moved)
+        .map(|(flight, _)| Flight { status: MessageStatus::Failed, ..flight })
+        .map(|flight| Moved { flight, failure: Some(failure.clone()) })
+        .collect();
+    let refund = |flight: &Flight| {
         let (kind, reference) = (EntryKind::MessageRefund, flight.id.to_string());
-        scope.post(&Posting { kind, amount: flight.price, reference, at: now }).await?;
-        let webhook = announce::choose_webhook(&mut scope, flight.agent_id.as_ref(), EventType::MessageStatus).await?;
-        if let Some(webhook) = webhook {
-            flight.status = MessageStatus::Failed;
-            announce::message_status(app, tx, &webhook, &flight, Some(&failure)).await?;
-        }
-    }
+        Posting { kind, amount: flight.price, reference, at: now }
+    };
+    let refunds: Vec<_> = ended.iter().map(|one| (&one.flight.account_id, refund(&one.flight))).collect();
+    tx.post_all(&refunds).await?;
+    announce::messages_moved(app, tx, &mut Listeners::default(), &ended).await?;
     Ok(())
 }
 

@@ -8,10 +8,10 @@ use offhook_carriers::{AirPayload, HandsetMessage, Sale, SandboxWorld, WorldErro
 use offhook_domain::message::Direction;
 use offhook_domain::{Clock, E164, PurchaseId, Timestamp};
 use offhook_store::sandbox_world::{Airborne, HandsetText};
-use offhook_store::{Store, StoreError};
+use offhook_store::{Store, StoreError, Tx};
 use tokio::sync::Notify;
 
-use super::together::{Batch, Together};
+use super::together::{Gathering, Writing, together};
 
 /// Texts that are taken off their senders' hands in one transaction, at most.
 const CARRIED: usize = 256;
@@ -20,7 +20,7 @@ const CARRIED: usize = 256;
 pub struct StoredWorld {
     store: Store,
     clock: Arc<dyn Clock>,
-    carrying: Arc<Together<Load, Result<(), WorldError>>>,
+    carrying: Arc<Gathering<Load, Result<(), WorldError>>>,
 }
 
 /// What one sender hands over.
@@ -40,16 +40,29 @@ impl StoredWorld {
     /// `air` is [`Wakes::air`](super::Wakes).
     #[must_use]
     pub fn new(store: Store, clock: Arc<dyn Clock>, air: Arc<Notify>) -> Self {
-        let memory = store.clone();
-        let carrying = Together::new(CARRIED, move |batch| carry(&memory, &air, batch));
+        let carrying = together(CARRIED, Carry { store: store.clone(), air });
         Self { store, clock, carrying }
     }
 }
 
-/// Has a batch of loads kept, but for those whose time was over while they waited, and rings for what is in the air then.
-fn carry(store: &Store, air: &Arc<Notify>, mut batch: Batch<Load, Result<(), WorldError>>) {
-    let (loads, air) = (batch.items.clone(), air.clone());
-    let write = async move |tx: &mut offhook_store::Tx| -> Result<Vec<bool>, StoreError> {
+/// Takes loads over, but for those whose time was over while they waited, and rings for what is in the air then.
+struct Carry {
+    store: Store,
+    /// Rung when something is in the air.
+    air: Arc<Notify>,
+}
+
+impl Writing for Carry {
+    type Item = Load;
+    /// Whether each was in time.
+    type Kept = Vec<bool>;
+    type Answer = Result<(), WorldError>;
+
+    fn store<'a>(&'a self, _: &'a Load) -> &'a Store {
+        &self.store
+    }
+
+    async fn write(tx: &mut Tx, loads: &[Load]) -> Result<Vec<bool>, StoreError> {
         let timely: Vec<bool> = loads.iter().map(Load::is_timely).collect();
         let carried = || loads.iter().zip(&timely).filter(|(_, timely)| **timely).map(|(load, _)| load);
         let texts: Vec<HandsetText> = carried().filter_map(|load| load.text.clone()).collect();
@@ -57,29 +70,24 @@ fn carry(store: &Store, air: &Arc<Notify>, mut batch: Batch<Load, Result<(), Wor
         tx.keep_handset_texts(&texts).await?;
         tx.put_in_air(&things).await?;
         Ok(timely)
-    };
-    store.write_soon(write, move |written| {
-        for n in 0..batch.items.len() {
-            batch.answer(
-                n,
-                match &written {
-                    Ok(timely) if timely[n] => Ok(()),
-                    Ok(_) => Err(WorldError::NotDone("it was handed over too late".to_owned())),
-                    Err(error) => Err(failed(error)),
-                },
-            );
-        }
-        air.notify_one();
-    });
+    }
+
+    fn committed(&self, _: &[Load], kept: Vec<bool>) -> Vec<Result<(), WorldError>> {
+        self.air.notify_one();
+        let too_late = || WorldError::NotDone("it was handed over too late".to_owned());
+        kept.into_iter().map(|timely| timely.then_some(()).ok_or_else(too_late)).collect()
+    }
+
+    fn failed(&self, error: StoreError) -> Result<(), WorldError> {
+        Err(failed(&error))
+    }
 }
 
 #[async_trait]
 impl SandboxWorld for StoredWorld {
     async fn sell(&self, sale: &Sale) -> Result<bool, WorldError> {
         let (sale, now) = (sale.clone(), self.clock.now());
-        let sell = async move |tx: &mut offhook_store::Tx| {
-            tx.sell_sandbox_number(&sale.phone_number, &sale.reference, now).await
-        };
+        let sell = async move |tx: &mut Tx| tx.sell_sandbox_number(&sale.phone_number, &sale.reference, now).await;
         self.store.write(sell).await.map_err(|error| failed(&error))
     }
 
@@ -101,8 +109,7 @@ impl SandboxWorld for StoredWorld {
 
     async fn take_back(&self, number: &E164, reference: Option<&PurchaseId>) -> Result<(), WorldError> {
         let (number, reference) = (number.clone(), reference.cloned());
-        let take =
-            async move |tx: &mut offhook_store::Tx| tx.take_back_sandbox_number(&number, reference.as_ref()).await;
+        let take = async move |tx: &mut Tx| tx.take_back_sandbox_number(&number, reference.as_ref()).await;
         self.store.write(take).await.map_err(|error| failed(&error))
     }
 

@@ -14,10 +14,11 @@ use offhook_domain::usage::UsageDelta;
 use offhook_domain::{
     AccountId, AgentId, Clock, ConversationId, Destination, GroupId, Id, MessageId, Micros, Prices, Timestamp, segments,
 };
-use offhook_store::message_flow::Touch;
 use offhook_store::numbers::NumberSought;
 use offhook_store::send_jobs::SendJob;
 use offhook_store::{StoreError, Tx};
+
+use super::place_messages::{Placed, Placing, place};
 
 /// What a client wants sent.
 #[derive(Debug, Clone)]
@@ -71,10 +72,12 @@ pub async fn accept_all(
     let senders = Senders::find(tx, orders).await?;
     let mut drafts: Vec<_> = orders.iter().map(|order| senders.draft(order, prices, clock.now())).collect();
     refuse_uncovered(tx, &mut drafts).await?;
-    let mut good: Vec<&mut Draft<'_>> = drafts.iter_mut().flatten().collect();
-    let held_until = touch(tx, &mut good).await?;
-    let good: Vec<&Draft<'_>> = good.into_iter().map(|draft| &*draft).collect();
-    keep(tx, &good, &held_until).await?;
+    let good = drafts.iter_mut().flatten();
+    let mut placing: Vec<_> =
+        good.map(|draft| Placing { message: &mut draft.message, agent: draft.agent.as_ref() }).collect();
+    let placed = place(tx, &mut placing).await?;
+    let good: Vec<&Draft<'_>> = drafts.iter().flatten().collect();
+    keep(tx, &good, &placed).await?;
     charge(tx, &good).await?;
     Ok(drafts.into_iter().map(|draft| draft.map(|draft| draft.message)).collect())
 }
@@ -98,10 +101,11 @@ impl<'a> Senders<'a> {
         let named = orders.iter().filter_map(|order| Some((&order.account, order.agent.as_ref()?)));
         let agents = each_once(named);
         let numbers = each_once(orders.iter().map(|order| (&order.account, &order.sender)));
-        let found = tx.agents_by_id(&agents).await?;
-        let agents = agents.into_iter().zip(found).collect();
         let found = tx.numbers_sought(&numbers).await?;
-        Ok(Self { agents, numbers: numbers.into_iter().zip(found).collect() })
+        let numbers = numbers.into_iter().zip(found).collect();
+        // Agents are looked at last and speak first: one that is deleted in between is missed itself, not its numbers.
+        let found = tx.agents_by_id(&agents).await?;
+        Ok(Self { agents: agents.into_iter().zip(found).collect(), numbers })
     }
 
     /// The message as it will be, but for its conversation and the time that depends on that.
@@ -185,52 +189,13 @@ async fn refuse_uncovered(tx: &mut Tx, drafts: &mut [Result<Draft<'_>, SendRefus
     Ok(())
 }
 
-/// Puts the messages into their conversations; until when each conversation's messages are held.
-async fn touch(tx: &mut Tx, drafts: &mut [&mut Draft<'_>]) -> Result<Vec<Timestamp>, StoreError> {
-    let mut conversations: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
-    for (n, draft) in drafts.iter().enumerate() {
-        // The order of `Touch::order`.
-        conversations.entry((draft.message.from.clone(), draft.message.to.clone())).or_default().push(n);
-    }
-    let times: Vec<Vec<Timestamp>> =
-        conversations.values().map(|all| all.iter().map(|n| drafts[*n].message.at).collect()).collect();
-    let touches: Vec<Touch<'_>> = conversations
-        .values()
-        .zip(&times)
-        .filter_map(|(all, at)| {
-            let Draft { agent, message, .. } = &*drafts[*all.last()?];
-            Some(Touch {
-                fresh_id: &message.conversation_id,
-                account_id: &message.account_id,
-                number_id: &message.number_id,
-                phone_number: &message.from,
-                participant: &message.to,
-                agent_id: agent.as_ref(),
-                channel: message.channel,
-                body: &message.body,
-                at,
-            })
-        })
-        .collect();
-    let touched = tx.touch_conversations(&touches).await?;
-    let mut held_until = vec![Timestamp::from_micros(0); drafts.len()];
-    for (all, touched) in conversations.values().zip(touched) {
-        for (n, at) in all.iter().zip(touched.at) {
-            let message = &mut drafts[*n].message;
-            message.conversation_id = touched.id.clone();
-            message.at = at;
-            held_until[*n] = touched.send_held_until;
-        }
-    }
-    Ok(held_until)
-}
-
 /// Writes the messages, their jobs and their counts.
-async fn keep(tx: &mut Tx, drafts: &[&Draft<'_>], held_until: &[Timestamp]) -> Result<(), StoreError> {
+async fn keep(tx: &mut Tx, drafts: &[&Draft<'_>], placed: &[Placed]) -> Result<(), StoreError> {
     let messages: Vec<_> = drafts.iter().map(|draft| (&draft.message, draft.price)).collect();
     tx.insert_messages(&messages).await?;
-    let jobs =
-        messages.iter().zip(held_until).map(|((message, _), held)| SendJob { message, due_at: message.at.max(*held) });
+    let due = |message: &Message, placed: &Placed| message.at.max(placed.send_held_until);
+    let jobs = messages.iter().zip(placed);
+    let jobs = jobs.map(|((message, _), placed)| SendJob { message, due_at: due(message, placed) });
     tx.insert_send_jobs(&jobs.collect::<Vec<_>>()).await?;
     for Draft { agent, message, .. } in drafts {
         let segments = i64::from(message.segments);

@@ -121,7 +121,7 @@ fn print(text: &str) {
 ///
 /// # Errors
 /// There are no root certificates on this machine.
-#[expect(clippy::disallowed_methods, reason = "to a server of the person's own choice")]
+#[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "to a server of the person's own choice")]
 fn http_client() -> Result<reqwest::Client, Failure> {
     drop(rustls::crypto::ring::default_provider().install_default());
     Ok(reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build()?)

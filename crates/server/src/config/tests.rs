@@ -130,6 +130,15 @@ fn keys_that_need_each_other_are_checked_together() {
 }
 
 #[test]
+fn an_exception_that_would_open_nothing_is_refused() {
+    let found = errors(&[("OFFHOOK__WEBHOOKS__ALLOWED_NETWORKS", "10.1.0.0/16,169.254.169.254/32")]);
+    let rule =
+        "webhooks.allowed_networks must not name 169.254.169.254/32, which is cloud metadata and is never called";
+    assert!(found.contains(rule), "{found}");
+    assert!(load(&[("OFFHOOK__WEBHOOKS__ALLOWED_NETWORKS", "10.1.0.0/16, 169.254.0.0/16, fd00::/8")]).is_ok());
+}
+
+#[test]
 fn log_levels_are_taken_at_their_word() {
     for good in ["info", "off", "WARN", "info,offhook_server::jobs=debug, h2=off"] {
         assert!(load(&[("OFFHOOK__LOGS__LEVEL", good)]).is_ok(), "{good}");

@@ -12,6 +12,7 @@
 //!    connected to, so a name that changes its mind between the two (DNS rebinding) gains nothing.
 
 mod address;
+#[expect(clippy::disallowed_types, reason = "these are the guarded client's own")]
 mod connections;
 mod failure;
 mod policy;
@@ -30,7 +31,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 pub use self::address::AddressClass;
 use self::connections::{Connections, Keeping};
 pub use self::failure::{ConnectProblem, FetchFailed};
-pub use self::policy::{AllowedPorts, EgressPolicy, GuardedUrl, UrlRefused};
+pub use self::policy::{AllowedPorts, EgressPolicy, GuardedUrl, UrlRefused, is_never_opened};
 pub use self::resolve::{Lookup, LookupFailed, SystemLookup};
 
 /// How long DNS, TCP and TLS may take together; a request's own time-out cuts it shorter.
@@ -181,7 +182,7 @@ async fn read_prefix(response: &mut reqwest::Response, max: usize, limit: Durati
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "this is the guarded client that the ban points to")]
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is the client that the ban points to")]
 fn build(
     policy: &EgressPolicy,
     resolver: resolve::GuardedResolver,

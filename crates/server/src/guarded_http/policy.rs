@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use super::address::{AddressClass, special_use};
+use super::address::{AddressClass, METADATA, carried, special_use};
 
 /// Longer than any real endpoint, short enough to keep and to show.
 const MAX_URL_BYTES: usize = 2048;
@@ -20,7 +20,8 @@ pub struct EgressPolicy {
     /// Sandbox mode: http and https to loopback, where a developer's server runs. Only for hosts that say so (an
     /// address, or a `localhost` name): any other name that leads to loopback is an attack in every mode.
     pub allow_http_loopback: bool,
-    /// The operator's exceptions: networks that may be called with https though they are not public.
+    /// The operator's exceptions: networks that may be called with https though they are not public. They open what they
+    /// name and no more: never cloud metadata, nor what is private behind a translator whose addresses they name.
     pub allowed: Vec<IpNet>,
     pub allowed_ports: AllowedPorts,
     /// Certificate authorities trusted besides the machine's: hosts in `allowed` rarely have public certificates.
@@ -66,6 +67,12 @@ pub(super) enum NamedBy {
     /// Written in the URL, or meant by a `localhost` name.
     Itself,
     HostName,
+}
+
+/// Whether a network has nothing but addresses that no exception opens, so that naming it would be in vain.
+#[must_use]
+pub fn is_never_opened(net: &IpNet) -> bool {
+    net.prefix_len() == net.max_prefix_len() && METADATA.contains(&net.addr().to_canonical())
 }
 
 impl EgressPolicy {
@@ -121,10 +128,23 @@ impl EgressPolicy {
         match special_use(address) {
             None => Ok(()),
             Some(AddressClass::Loopback) if self.allow_http_loopback && named_by == NamedBy::Itself => Ok(()),
-            // A mapped address leads to the IPv4 address within, so that is what an exception must cover.
-            Some(_) if self.allowed.iter().any(|net| net.contains(&address.to_canonical())) => Ok(()),
+            Some(_) if self.allowed.iter().any(|net| self.is_opened_by(net, address)) => Ok(()),
             Some(class) => Err(class),
         }
+    }
+
+    /// Whether an exception covers an address: the address itself, and each that it leads to where it is translated.
+    fn is_opened_by(&self, net: &IpNet, address: IpAddr) -> bool {
+        // A mapped address leads to the IPv4 address within, so that is what an exception must cover.
+        let address = address.to_canonical();
+        if METADATA.contains(&address) || !net.contains(&address) {
+            return false;
+        }
+        let within = match address {
+            IpAddr::V4(_) => Vec::new(),
+            IpAddr::V6(v6) => carried(v6, net.prefix_len()),
+        };
+        within.into_iter().all(|v4| self.permits(v4.into(), NamedBy::HostName).is_ok())
     }
 
     /// Answers whether the address is loopback.
@@ -166,12 +186,15 @@ pub(super) fn is_localhost(name: &str) -> bool {
     last.eq_ignore_ascii_case("localhost")
 }
 
-/// Letters, digits, hyphens and underscores in labels of a legal length. `Url` lets more through, and what a
-/// resolver or another parser would make of `{` or `'` is not worth finding out.
+/// Letters, digits, hyphens and underscores in labels of a legal length, hyphens only within: what a certificate can be
+/// for. `Url` lets more through, and what a resolver or another parser would make of `{` or `'` is not worth finding out.
 fn is_host_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    name.len() <= 253 && name.split('.').all(|label| matches!(label.len(), 1..=63) && label.bytes().all(legal))
+    let is_label = |label: &str| {
+        matches!(label.len(), 1..=63) && label.bytes().all(legal) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 fn describe(error: url::ParseError) -> &'static str {

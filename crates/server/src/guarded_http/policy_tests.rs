@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
-use super::super::address::{AddressClass as C, special_use};
+use super::super::address::{AddressClass as C, METADATA, special_use};
 use super::*;
 
 fn sandbox() -> EgressPolicy {
@@ -72,7 +72,9 @@ fn addresses_in_every_spelling_are_recognised() {
         ("https://[64:ff9b:1::a00:1]/", C::Nat64),
         ("https://[2002:7f00:1::]/", C::SixToFour),
         ("https://[2001:0:7f00:1::]/", C::Teredo),
-        ("https://[fd00:ec2::254]/", C::Private),
+        ("https://[fd00:ec2::254]/", C::CloudMetadata),
+        ("https://[fd00:ec2::0254]/", C::CloudMetadata),
+        ("https://[fd12::1]/", C::Private),
         ("https://[fe80::1]/", C::LinkLocal),
         ("https://[fec0::1]/", C::SiteLocal),
         ("https://localhost/", C::Loopback),
@@ -149,6 +151,44 @@ fn the_operators_exceptions_hold_for_https_only() {
 }
 
 #[test]
+fn no_exception_opens_cloud_metadata() {
+    let everything = ["0.0.0.0/0", "::/0", "169.254.169.254/32", "fd00:ec2::254/128", "64:ff9b:1::/48"];
+    let allowed = everything.map(|net| net.parse().unwrap()).to_vec();
+    let policy = EgressPolicy { allowed, allow_http_loopback: true, ..EgressPolicy::default() };
+    let metadata = METADATA.into_iter().map(|address| match address {
+        IpAddr::V4(v4) => format!("https://{v4}/"),
+        IpAddr::V6(v6) => format!("https://[{v6}]/"),
+    });
+    let disguised = [
+        "https://[::ffff:169.254.169.254]/",
+        "https://[::169.254.169.254]/",
+        "https://[64:ff9b::169.254.169.254]/",
+        "https://[64:ff9b:1:a9fe:a9:fe00::]/",
+        "https://[2002:a9fe:a9fe::]/",
+        "https://[2001:0:a9fe:a9fe::]/",
+        "https://[2001:0:808:808:0:0:5601:5601]/",
+    ];
+    for url in metadata.chain(disguised.map(str::to_owned)) {
+        assert!(matches!(policy.check(&url), Err(UrlRefused::Address(_))), "{url}");
+    }
+    policy.check("https://169.254.1.1/").unwrap();
+    policy.check("https://[fd00::1]/").unwrap();
+}
+
+#[test]
+fn a_translator_that_is_opened_leads_to_public_addresses_only() {
+    let policy = |nets: &[&str]| EgressPolicy {
+        allowed: nets.iter().map(|net| net.parse().unwrap()).collect(),
+        ..EgressPolicy::default()
+    };
+    let translated = policy(&["64:ff9b::/96"]);
+    translated.check("https://[64:ff9b::8.8.8.8]/").unwrap();
+    assert_eq!(translated.check("https://[64:ff9b::10.1.2.3]/"), Err(UrlRefused::Address(C::Nat64)));
+    policy(&["64:ff9b::/96", "10.1.0.0/16"]).check("https://[64:ff9b::10.1.2.3]/").unwrap();
+    assert!(policy(&["10.1.0.0/16"]).check("https://[64:ff9b::10.1.2.3]/").is_err());
+}
+
+#[test]
 fn what_is_not_a_url_is_refused_with_a_reason() {
     let long = format!("https://example.com/{}", "a".repeat(MAX_URL_BYTES));
     assert_eq!(refusal(&long), UrlRefused::TooLong);
@@ -163,6 +203,8 @@ fn what_is_not_a_url_is_refused_with_a_reason() {
         ("https://127.0.0.1\t/", "the URL is not valid: it contains spaces or control characters"),
         ("https://{metadata}/", "the URL is not valid: its host is not a valid name"),
         ("https://a..b/", "the URL is not valid: its host is not a valid name"),
+        ("https://a.-b.example/", "the URL is not valid: its host is not a valid name"),
+        ("https://example.com-/", "the URL is not valid: its host is not a valid name"),
         ("http://example.com/", "the URL must begin with https://"),
         ("https://a:b@example.com/", "the URL must not contain a user name or password"),
         ("https://example.com:22/", "port 22 is not allowed"),

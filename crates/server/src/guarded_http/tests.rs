@@ -1,5 +1,6 @@
 //! The client against real sockets: where it will not connect, and what it makes of a bad server.
 
+mod any_url;
 mod exchange;
 mod rebinding;
 

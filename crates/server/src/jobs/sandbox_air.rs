@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lines::{self, Hold, LineWork};
 use crate::app::receive_message::Brought;
-use crate::app::{App, receive_message};
+use crate::app::{App, receiving};
 
 /// The air is one line: its things come in the order they are due.
 const LINE: &str = "air";
@@ -82,13 +82,16 @@ impl SandboxAir {
         // What can't be read is dropped.
         let brought: Vec<_> = due.iter().filter_map(|thing| Some((&thing.id, inbound(thing)?))).collect();
         let (ids, things): (Vec<_>, Vec<_>) = brought.into_iter().unzip();
-        let brought = receive_message::receive_each(&self.app, things).await?;
-        let later: HashSet<String> = ids
-            .into_iter()
-            .zip(brought)
-            .filter(|(_, brought)| *brought == Brought::Later)
-            .map(|(id, _)| id.clone())
-            .collect();
+        let mut later = HashSet::new();
+        for (id, brought) in ids.into_iter().zip(receiving::receive_each(&self.app, things).await) {
+            match brought {
+                Ok(Brought::Kept | Brought::Dropped) => {}
+                Ok(Brought::Later) => drop(later.insert(id.clone())),
+                // Nobody could have kept it: others must not wait for it.
+                Err(error) if error.is_of_the_values() => drop(later.insert(id.clone())),
+                Err(error) => return Err(error),
+            }
+        }
         let (put_off, landed): (Vec<_>, Vec<_>) =
             due.into_iter().map(|thing| thing.id).partition(|id| later.contains(id));
         let again = self.app.now().plus(PUT_OFF);

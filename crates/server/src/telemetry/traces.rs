@@ -50,6 +50,7 @@ where
 
 /// The exporter's thread is not the runtime's, and reqwest needs one.
 #[derive(Debug)]
+#[expect(clippy::disallowed_types, reason = "the operator names the collector")]
 struct CollectorClient {
     client: reqwest::Client,
     runtime: Handle,
@@ -61,6 +62,7 @@ impl CollectorClient {
         let _ = rustls::crypto::ring::default_provider().install_default();
         #[expect(
             clippy::disallowed_methods,
+            clippy::disallowed_types,
             reason = "the operator names the collector, which is often on a private network"
         )]
         let client = reqwest::Client::builder().timeout(EXPORT_TIMEOUT).no_proxy().build()?;

@@ -23,7 +23,7 @@ use offhook_domain::number::{Number, NumberStatus};
 use offhook_domain::{
     AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, MessageId, NumberId, PurchaseId, Timestamp,
 };
-use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key, receive_message};
+use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key, receiving};
 use offhook_server::config::Config;
 use offhook_server::guarded_http::{EgressPolicy, GuardedClient};
 use offhook_server::http::auth::key_cache;
@@ -136,7 +136,7 @@ impl TestApp {
             body: body.to_owned(),
             media_urls: media_urls.iter().map(|url| (*url).to_owned()).collect(),
         };
-        receive_message::receive(&self.app, vec![Inbound::Message(message)]).await.unwrap();
+        receiving::receive(&self.app, vec![Inbound::Message(message)]).await.unwrap();
     }
 
     /// Lets time pass.
@@ -152,6 +152,7 @@ pub struct Setup {
     carriers: Option<MakeCarriers>,
     clock: ManualClock,
     engine: Option<Engine>,
+    guard: Option<GuardedClient>,
 }
 
 type MakeCarriers = Box<dyn FnOnce(&Surroundings) -> Carriers>;
@@ -200,6 +201,12 @@ impl Setup {
         self
     }
 
+    /// With this client for what customers name, and not with the one of a sandbox.
+    pub fn guard(mut self, guard: GuardedClient) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
     fn carriers(mut self, carriers: impl FnOnce(&Surroundings) -> Carriers + 'static) -> Self {
         self.carriers = Some(Box::new(carriers));
         self
@@ -221,7 +228,7 @@ impl Setup {
             store,
             clock: clock.clone(),
             keys: key_cache(),
-            guard: GuardedClient::new(EgressPolicy { allow_http_loopback: true, ..EgressPolicy::default() }).unwrap(),
+            guard: self.guard.unwrap_or_else(sandbox_guard),
             carriers,
             wakes,
             node: "test".to_owned(),
@@ -328,6 +335,10 @@ impl Client {
             .unwrap();
         id
     }
+}
+
+fn sandbox_guard() -> GuardedClient {
+    GuardedClient::new(EgressPolicy { allow_http_loopback: true, ..EgressPolicy::default() }).unwrap()
 }
 
 async fn open_account(app: &App, router: &Router, name: &'static str) -> Client {

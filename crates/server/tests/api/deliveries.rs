@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use offhook_domain::usage::UsageDelta;
 use offhook_domain::webhook::{EventType, Webhook};
 use offhook_domain::{AgentId, Id, WebhookId};
-use offhook_server::app::announce;
 use offhook_server::jobs::deliver_webhooks::DeliverWebhooks;
 use offhook_server::jobs::lines;
-use offhook_store::deliveries::NewEvent;
+use offhook_store::deliveries::{Emission, NewEvent};
 use offhook_store::{StoreError, Tx};
 use offhook_testkit::webhook_receiver::{Mode, Received, WebhookReceiver};
 use serde_json::{Value, json};
@@ -65,7 +65,9 @@ async fn emit(app: &TestApp, webhook: &Webhook, lanes: &[&str]) {
         let work = async move |tx: &mut Tx| {
             let body = json!({"event": "agent.message", "lane": lane, "n": n}).to_string();
             let event = NewEvent { event_type: EventType::Message, channel: "sms", lane: &lane, message_id: None, at };
-            announce::emit(&mut tx.of(&webhook.account_id), &webhook, &event, body, None, None).await
+            let counted = UsageDelta { webhooks: 1, ..UsageDelta::default() };
+            tx.of(&webhook.account_id).count_usage(at, None, "", &lane, counted);
+            tx.insert_deliveries(vec![Emission { webhook: &webhook, event, body }]).await.map(drop)
         };
         app.app.store.write::<_, StoreError>(work).await.unwrap();
     }

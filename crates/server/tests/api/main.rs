@@ -12,6 +12,7 @@ mod contacts;
 mod control;
 mod conversations;
 mod deliveries;
+mod egress;
 mod limits;
 mod messages;
 mod model;

@@ -13,7 +13,7 @@ const HANDSETS: usize = 4;
 /// The sandbox's magic receivers that fail or behave in a way of their own, and how often one is written to. One whose
 /// carrier is busy holds its own conversation up: it is written to more slowly than it is worked off.
 const MAGIC: &[(&str, u64)] = &[
-    ("+15005550001", 100),
+    (REFUSED, 100),
     ("+15005550002", 100),
     ("+15005550005", 100),
     ("+15005550011", 400),
@@ -22,6 +22,8 @@ const MAGIC: &[(&str, u64)] = &[
     ("+15005550014", 100),
     ("+15005550015", 3000),
 ];
+/// The one whose texts a carrier refuses at once.
+pub const REFUSED: &str = "+15005550001";
 /// What a customer hears of.
 const EVENTS: &[&str] = &["agent.message", "message.status"];
 
@@ -113,7 +115,7 @@ impl Cast {
         let mut cast = Self::with_customer(client).await;
         for n in 0..4 {
             let number = cast.buy(client, n, Some(&format!("/hook/{n}"))).await;
-            cast.converse_plainly(&number, 3, 250, n % 2);
+            cast.converse_plainly(&number, 2, 300, n % 2);
             cast.converse(&number, "+15005550011", 400, false, n % 2);
         }
         cast

@@ -15,6 +15,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop where it stands")]
 #![allow(clippy::disallowed_methods, reason = "tests watch what they start")]
+#![allow(clippy::disallowed_types, reason = "a client of its own asks the server under test")]
 #![allow(clippy::print_stdout, reason = "the seed, for who wants to repeat a run")]
 
 mod bad_disk;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use offhook_domain::webhook::{DeliveryStatus, EventType, Webhook, WebhookStatus};
 use offhook_domain::{AccountId, AgentId, ConversationId, DeliveryId, Id, Timestamp, WebhookId};
-use offhook_store::deliveries::NewEvent;
+use offhook_store::deliveries::{Emission, NewEvent};
 use offhook_store::delivery_work::{Attempt, DueDelivery, LastSeen, Place};
 use offhook_store::{Store, StoreError, Tx, Window};
 
@@ -39,10 +39,11 @@ impl Story {
     }
 
     async fn emit(&self, lane: &str) -> DeliveryId {
-        let (account, webhook, lane, at) = (self.account.clone(), self.webhook.clone(), lane.to_owned(), now());
+        let (webhook, lane, at) = (self.webhook.clone(), lane.to_owned(), now());
         self.write(async move |tx| {
             let event = NewEvent { event_type: EventType::Message, channel: "sms", lane: &lane, message_id: None, at };
-            tx.of(&account).insert_delivery(&webhook, &event, format!("{{\"lane\":\"{lane}\"}}")).await
+            let body = format!("{{\"lane\":\"{lane}\"}}");
+            tx.insert_deliveries(vec![Emission { webhook: &webhook, event, body }]).await.map(|mut ids| ids.remove(0))
         })
         .await
     }

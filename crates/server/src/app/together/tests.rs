@@ -11,10 +11,10 @@ use super::*;
 type Taken = Arc<Mutex<Vec<Batch<u32, String>>>>;
 
 /// A gathering whose batches are written when the test says so.
-fn gathering(most: usize) -> (Arc<Together<u32, String>>, Taken) {
+fn gathering(most: usize) -> (Arc<Gathering<u32, String>>, Taken) {
     let taken = Taken::default();
     let place = taken.clone();
-    (Together::new(most, move |batch| place.lock().unwrap_or_else(PoisonError::into_inner).push(batch)), taken)
+    (Gathering::new(most, move |batch| place.lock().unwrap_or_else(PoisonError::into_inner).push(batch)), taken)
 }
 
 /// Answers the batch being written, and tells what was in it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Reader, name};
+use crate::guarded_http::is_never_opened;
 
 /// `[mode]`
 #[derive(Debug)]
@@ -122,7 +123,7 @@ pub struct Webhooks {
     pub concurrency_total: usize,
     /// To all endpoints that failed last at a time.
     pub concurrency_unhealthy: usize,
-    /// Private networks that may be reached nevertheless.
+    /// Private networks that may be reached nevertheless; cloud metadata within them is not.
     pub allowed_networks: Vec<IpNet>,
 }
 
@@ -139,6 +140,10 @@ impl Webhooks {
         // Else endpoints that hang could take every place, and the healthy ones would wait for them.
         if read.concurrency_total > 1 && read.concurrency_unhealthy >= read.concurrency_total {
             reader.refuse::<()>("webhooks.concurrency_unhealthy", "must be less than webhooks.concurrency_total", None);
+        }
+        if let Some(net) = read.allowed_networks.iter().find(|net| is_never_opened(net)) {
+            let rule = format!("must not name {net}, which is cloud metadata and is never called");
+            reader.refuse::<()>("webhooks.allowed_networks", &rule, None);
         }
         read
     }

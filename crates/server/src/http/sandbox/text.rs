@@ -10,7 +10,8 @@ use offhook_store::{StoreError, Tx};
 use utoipa::ToSchema;
 
 use super::HandsetMessage;
-use crate::app::{App, receive_message};
+use crate::app::receive_message::Brought;
+use crate::app::{App, receiving};
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::{Body, Named};
 use crate::http::fields::{Casing, Fields, Input, Problem};
@@ -85,9 +86,13 @@ pub async fn handle(State(app): State<App>, Body(input): Body<HandsetSends>) -> 
         body: text.body.clone(),
         media_urls: text.media_urls.clone(),
     });
-    if receive_message::receive(&app, vec![inbound]).await? == 0 {
-        // Given up since we looked.
-        return Err(NumberId::missing());
+    for brought in receiving::receive_each(&app, vec![inbound]).await {
+        match brought? {
+            Brought::Kept => {}
+            // Given up since we looked.
+            Brought::Dropped => return Err(NumberId::missing()),
+            Brought::Later => return Err(ApiError::internal(&"the number is being bought")),
+        }
     }
     let sent = [text.clone()];
     let kept = app.store.write::<_, StoreError>(async move |tx: &mut Tx| tx.keep_handset_texts(&sent).await).await;

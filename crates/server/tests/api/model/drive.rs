@@ -4,47 +4,31 @@
 //! what a request finds.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use offhook_carriers::{Inbound, InboundMessage, Receipt, SANDBOX};
-use offhook_domain::message::{Failure, ReceiptStatus};
-use offhook_domain::{E164, Id, MessageId};
-use offhook_server::app::api_keys::{KeyCommand, KeyReport};
-use offhook_server::app::{api_keys, receive_message, reconcile_purchases, record_outcome};
-use offhook_server::jobs::deliver_webhooks::DeliverWebhooks;
-use offhook_server::jobs::lines::{self, LineWork};
-use offhook_server::jobs::sandbox_air;
-use offhook_server::jobs::send_messages::SendMessages;
 use offhook_store::{StoreError, Tx};
 use offhook_testkit::webhook_receiver::WebhookReceiver;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::judge::{self, Answer};
 use super::look::Seen;
-use super::orders::{Kind, Order};
-use super::steps::{Ask, Deed, HANDSETS, Named, Pick, Place, Says, Span, Step, Wanted, Who};
+use super::orders::Order;
+use super::steps::{Ask, Deed, Pick, Place, Span, Step, Wanted, Who};
 use super::world::{Agrees, Mismatch, START, World, disagree};
 use crate::app::{Client, Setup, TestApp};
-
-/// For what is waited for. Nothing takes long; a machine may.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// An installation with two accounts, its endpoints, and the model of them.
 pub struct Stage {
     pub app: TestApp,
     pub world: World,
     pub endpoints: BTreeMap<u8, WebhookReceiver>,
-    accounts: [Keys; 2],
-    receipts: u32,
+    pub accounts: [Keys; 2],
+    pub receipts: u32,
 }
 
-struct Keys {
-    good: Client,
-    revoked: Client,
+pub struct Keys {
+    pub good: Client,
+    pub revoked: Client,
 }
 
 impl Stage {
@@ -245,170 +229,6 @@ impl Stage {
         self.have_all_work().await?;
         self.world.work();
         Ok(())
-    }
-
-    /// Purchases, numbers, messages, events: one after the other, each until nothing of it is due.
-    async fn have_all_work(&self) -> Agrees {
-        let app = &self.app.app;
-        let failed = |error: StoreError| Mismatch(format!("a worker failed: {error}"));
-        while reconcile_purchases::reconcile_purchases(app).await.map_err(failed)? > 0 {}
-        self.app.look_after_numbers().await;
-        let stop = CancellationToken::new();
-        let sends = worker(self, SendMessages::new(app.clone()), &stop);
-        let air = begin(sandbox_air::run(app.clone(), stop.clone()));
-        self.until_nothing_is_due("messages", async |tx, now| {
-            let sends = tx.send_lines_due(now).await?.len();
-            let air = tx.next_air_due().await?.filter(|due| *due <= now);
-            Ok(sends + usize::from(air.is_some()))
-        })
-        .await?;
-        stop.cancel();
-        for worker in [sends, air] {
-            worker.await.map_err(|error| Mismatch(error.to_string()))?.map_err(Mismatch)?;
-        }
-        while record_outcome::apply_belated(app).await.map_err(failed)? {}
-        let stop = CancellationToken::new();
-        let deliveries = worker(self, DeliverWebhooks::new(app.clone()), &stop);
-        self.until_nothing_is_due("events", async |tx, now| Ok(tx.delivery_lines_due(now).await?.len())).await?;
-        stop.cancel();
-        deliveries.await.map_err(|error| Mismatch(error.to_string()))?.map_err(Mismatch)
-    }
-
-    async fn until_nothing_is_due(
-        &self,
-        what: &str,
-        due: impl AsyncFn(&mut Tx, offhook_domain::Timestamp) -> Result<usize, StoreError> + Clone + Send + 'static,
-    ) -> Agrees {
-        let began = Instant::now();
-        loop {
-            let (due, now) = (due.clone(), self.app.app.now());
-            let left = self.app.app.store.read::<_, StoreError>(async move |tx: &mut Tx| due(tx, now).await).await;
-            match left {
-                Ok(0) => return Ok(()),
-                left if began.elapsed() > DEADLINE => disagree!("{what} are still due: {left:?}"),
-                _ => tokio::time::sleep(Duration::from_millis(2)).await,
-            }
-        }
-    }
-
-    async fn receipts(&mut self, who: Who, message: u8, named: Named, says: &[Says]) -> Agrees {
-        let account = self.world.of(who);
-        let outbound: Vec<_> = (0..account.messages.len()).filter(|nth| account.messages[*nth].outbound).collect();
-        let Some(nth) =
-            outbound.len().checked_sub(1).map(|last| outbound[last - usize::from(message) % outbound.len()])
-        else {
-            return Ok(());
-        };
-        let id = account.messages[nth].id.as_deref().and_then(|id| MessageId::parse(id).ok());
-        let known = self.carriers_id(who, id.clone()).await;
-        self.receipts += 1;
-        let of_nobody = format!("rcp_{}", self.receipts);
-        let (carrier_id, our_id) = match (named, known) {
-            (Named::Carrier, Some(known)) => (known, None),
-            (Named::Carrier | Named::Ours, _) => (of_nobody, id),
-            (Named::Unknown, _) => (of_nobody, None),
-        };
-        let receipts = says.iter().map(|says| {
-            Inbound::Receipt(Receipt {
-                carrier: SANDBOX,
-                carrier_message_id: carrier_id.clone(),
-                message_id: our_id.clone(),
-                status: status(*says),
-                failure: says.receipt().error.map(|code| Failure::new(code, "told by a receipt")),
-                at: self.app.app.now(),
-            })
-        });
-        let received = receive_message::receive(&self.app.app, receipts.collect()).await;
-        received.map_err(|error| Mismatch(format!("receipts are not kept: {error}")))?;
-        if named != Named::Unknown {
-            for says in says {
-                let receipt = says.receipt();
-                if self.world.of(who).messages[nth].status == "queued" {
-                    self.world.of_mut(who).messages[nth].early.push(receipt);
-                } else {
-                    self.world.hears(who, nth, &receipt);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn carriers_id(&self, who: Who, id: Option<MessageId>) -> Option<String> {
-        let (account, id) = (self.client(who).account.clone(), id?);
-        let read = async move |tx: &mut Tx| tx.of(&account).message(&id).await;
-        self.app.app.store.read::<_, StoreError>(read).await.ok()??.carrier_message_id
-    }
-
-    /// In one go, and once more behind that: it is one text.
-    async fn brings(&mut self, from: u8, to: Pick, times: u8) -> Agrees {
-        let from = HANDSETS[usize::from(from)];
-        let to = self.world.named(Who::A, Kind::Digits, to);
-        let body = format!("text {}", self.world.next_serial());
-        let text = Inbound::Message(InboundMessage {
-            carrier: SANDBOX,
-            carrier_message_id: format!("inb {body}"),
-            from: from.to_owned(),
-            to: E164::parse(&to).map_err(|error| Mismatch(error.to_string()))?,
-            body: body.clone(),
-            media_urls: Vec::new(),
-        });
-        let is_being_bought =
-            Who::BOTH.into_iter().any(|who| self.world.of(who).purchases.iter().any(|one| one.phone == to));
-        for count in [usize::from(times), 1] {
-            let kept = receive_message::receive(&self.app.app, vec![text.clone(); count]).await;
-            if kept.is_ok() == (is_being_bought && self.world.holder(&to).is_none()) {
-                disagree!("a text for {to} was answered with {kept:?}");
-            }
-        }
-        self.world.received(from, &to, &body, 1, false);
-        Ok(())
-    }
-
-    async fn new_key(&mut self, who: Who) -> Agrees {
-        let app = &self.app.app;
-        let account = self.client(who).account.clone();
-        let create = KeyCommand::Create { name: "next".to_owned(), account: Some(account.clone()), sandbox: true };
-        let keys =
-            match api_keys::run(&app.store, &*app.clock, KeyCommand::List { account: Some(account.clone()) }).await {
-                KeyReport::Listed { keys } => keys,
-                other => disagree!("keys are not listed: {other:?}"),
-            };
-        let KeyReport::Created { secret, .. } = api_keys::run(&app.store, &*app.clock, create).await else {
-            disagree!("no key is made")
-        };
-        for key in keys.into_iter().filter(|key| key.revoked_at.is_none()) {
-            let revoke = KeyCommand::Revoke { id: key.id, account: Some(account.clone()) };
-            let KeyReport::Revoked { .. } = api_keys::run(&app.store, &*app.clock, revoke).await else {
-                disagree!("a key is not revoked")
-            };
-        }
-        // As the control socket does.
-        app.keys.invalidate_all();
-        let good = self.app.with_key(&account, &secret);
-        let keys = &mut self.accounts[who as usize];
-        keys.revoked = std::mem::replace(&mut keys.good, good);
-        Ok(())
-    }
-}
-
-type Worker = JoinHandle<Result<(), String>>;
-
-fn worker<W: LineWork>(stage: &Stage, work: W, stop: &CancellationToken) -> Worker {
-    let (_, rung) = mpsc::unbounded_channel();
-    begin(lines::run(stage.app.app.clone(), Arc::new(work), rung, stop.clone()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test waits for what it starts")]
-fn begin(work: impl Future<Output = Result<(), String>> + Send + 'static) -> Worker {
-    tokio::spawn(work)
-}
-
-fn status(says: Says) -> ReceiptStatus {
-    match says {
-        Says::Sent => ReceiptStatus::Sent,
-        Says::Delivered => ReceiptStatus::Delivered,
-        Says::Undelivered => ReceiptStatus::Undelivered,
-        Says::Failed => ReceiptStatus::Failed,
     }
 }
 

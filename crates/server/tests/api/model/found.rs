@@ -1,4 +1,7 @@
 //! Stories that were found by the model, each with what was wrong. Seeds go stale when the strategies change; these don't.
+//!
+//! One is left to chance: a send by an agent that was deleted between two looks at it was told that the agent has no number.
+//! It comes once in some five hundred stories on PostgreSQL, and cannot be told on purpose.
 
 use super::steps::Deed::{Buy, DeleteAgent, MakeAgent, Release, SetWebhook, Text};
 use super::steps::Pick::Own;
@@ -7,7 +10,6 @@ use super::steps::Step::{self, Again, Crowd, Wait, Work};
 use super::steps::Who::A;
 use super::steps::{Ask, Deed, Pick, Span, Wanted, Words};
 use super::tell;
-use super::world::Mismatch;
 
 fn asks(once: Option<u8>, deed: Deed<Pick>) -> Ask {
     Ask { who: A, revoked: false, once, deed }
@@ -21,7 +23,7 @@ fn words() -> Words {
 fn tell_often(steps: &[Step]) {
     let times = if steps.iter().any(Step::is_chancy) { 8 } else { 1 };
     for _ in 0..times {
-        tell(steps).unwrap_or_else(|Mismatch(why)| panic!("{why}"));
+        tell(steps).unwrap_or_else(|failed| panic!("{failed}"));
     }
 }
 

@@ -7,10 +7,11 @@ use offhook_domain::time::DAY_MICROS;
 use offhook_store::{Sql, StoreError, Tx};
 use serde_json::{Value, json};
 
+use super::compare::same;
 use super::drive::Stage;
 use super::effects::at;
 use super::judge::MET;
-use super::look::{read, same};
+use super::look::read;
 use super::steps::{Span, Step, Who};
 use super::world::{Agrees, Count, Mismatch, disagree};
 
