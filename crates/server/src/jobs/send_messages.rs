@@ -164,6 +164,8 @@ impl<'a> Line<'a> {
     /// When to look for more at the latest.
     fn next_look(&self) -> Instant {
         match &self.rest {
+            // Until all that is under way has ended.
+            _ if self.in_doubt => self.looked + LINGER,
             Some(rest) => rest.until,
             None if self.unfinished => Instant::now(),
             None => self.looked + LINGER,
@@ -174,6 +176,12 @@ impl<'a> Line<'a> {
     async fn claim_more(&mut self) -> Vec<Waiting> {
         let mut ready = Vec::new();
         self.unfinished = false;
+        // What fell due meanwhile is not rung for, and may not wait until there is a lot of room.
+        let hurry = self.looked.elapsed() >= LINGER;
+        if hurry {
+            // Where there is no room at all it looks in vain, and not again at once.
+            self.looked = Instant::now();
+        }
         if self.rest.as_ref().is_some_and(|rest| Instant::now() < rest.until) {
             return ready;
         }
@@ -181,9 +189,10 @@ impl<'a> Line<'a> {
             if self.is_ending() || self.in_doubt {
                 return ready;
             }
-            // What fell due meanwhile is not rung for, and may not wait until there is a lot of room.
-            let hurry = self.looked.elapsed() >= LINGER;
-            let Some(look) = self.queue.next_look(hurry) else { return ready };
+            let Some(look) = self.queue.next_look(hurry) else {
+                self.rest = None;
+                return ready;
+            };
             match self.claim(look.clone()).await {
                 Ok(found) => {
                     self.looked = Instant::now();
