@@ -92,13 +92,10 @@ impl Database {
         const CLAIMED: Sql = Sql("UPDATE idempotency SET at = at - 7200000000 WHERE status IS NULL");
         const BUYING: Sql = Sql("UPDATE purchases SET settle_after = settle_after - 7200000000,
             created_at = created_at - 7200000000 WHERE state IN ('reserved', 'unconfirmed')");
-        // A purchase knows its key by the time.
-        const KEYS: Sql = Sql("UPDATE idempotency SET at = at - 7200000000 WHERE status IS NULL");
         const GIVING_BACK: Sql = Sql("UPDATE carrier_releases SET due_at = due_at - 7200000000");
         let age = async |tx: &mut Tx| {
             tx.run(CLAIMED, []).await?;
             tx.run(BUYING, []).await?;
-            tx.run(KEYS, []).await?;
             tx.run(GIVING_BACK, []).await
         };
         self.open().await.write(age).await.unwrap();
