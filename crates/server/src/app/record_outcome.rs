@@ -249,15 +249,19 @@ async fn apply_kept(app: &App, belated: Vec<(MessageId, String)>) -> Result<(), 
             let mut known: Vec<_> =
                 flights.iter().zip(&ids).filter_map(|(flight, id)| Some((flight.as_ref()?, id.as_str()))).collect();
             // As the others that take receipts, and other nodes that found the same ones: see `record`.
-            known.sort_by_key(|(flight, _)| (&flight.conversation_id, &flight.id));
+            known.sort_by_key(|(flight, id)| (&flight.conversation_id, &flight.id, *id));
             let given: Vec<_> = known.iter().map(|(flight, id)| (&flight.id, *id)).collect();
             tx.set_carrier_message_ids(&given).await?;
             let asked: Vec<_> = known.iter().map(|(flight, id)| (flight.carrier.as_str(), *id)).collect();
             let early = tx.take_early_receipts(&asked).await?;
+            let each =
+                known.into_iter().zip(&early).flat_map(|((flight, _), kept)| kept.iter().map(move |one| (flight, one)));
+            let mut receipts: Vec<_> = each.collect();
+            // Some may name the message by our id, each under another id of the carrier's: the first final one counts.
+            receipts.sort_by_key(|(_, receipt)| receipt.at);
             let mut group = Group::default();
-            for ((flight, _), kept) in known.into_iter().zip(&early) {
-                let one = group.of(flight.clone());
-                kept.iter().for_each(|receipt| one.receive(receipt));
+            for (flight, receipt) in receipts {
+                group.of(flight.clone()).receive(receipt);
             }
             write(&doors, tx, group.all).await
         })

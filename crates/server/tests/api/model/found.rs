@@ -3,12 +3,12 @@
 //! One is left to chance: a send by an agent that was deleted between two looks at it was told that the agent has no number.
 //! It comes once in some five hundred stories on PostgreSQL, and cannot be told on purpose.
 
-use super::steps::Deed::{Buy, DeleteAgent, MakeAgent, Release, SetWebhook, Text};
+use super::steps::Deed::{Buy, DeleteAgent, MakeAgent, Release, Send, SetWebhook, Text};
 use super::steps::Pick::Own;
 use super::steps::Place::Good;
 use super::steps::Step::{self, Again, Crowd, Wait, Work};
 use super::steps::Who::A;
-use super::steps::{Ask, Deed, Pick, Span, Wanted, Words};
+use super::steps::{Ask, Deed, Named, Pick, Receiver, Says, Sender, Span, Wanted, Words};
 use super::tell;
 
 fn asks(once: Option<u8>, deed: Deed<Pick>) -> Ask {
@@ -58,4 +58,13 @@ fn a_purchase_that_outlives_its_key() {
             [Step::Ask(asks(Some(0), buys)), Wait(Span(24 * 3600)), Step::Ask(asks(Some(0), makes)), Work, Again(0)];
         tell_often(&steps);
     }
+}
+
+/// A receipt named its message by our id before the send was answered, and no other came: it was left behind.
+#[test]
+fn a_receipt_that_is_faster_than_its_send_and_knows_only_our_id() {
+    let to = Receiver::Outside("+15005550012");
+    let send = Send { from: Sender::Number(Own(0)), agent: None, to, text: words(), media: false };
+    let receipts = Step::Receipts { who: A, message: 0, named: Named::Ours, says: vec![Says::Delivered] };
+    tell_often(&[Step::Ask(asks(None, send)), receipts, Work]);
 }

@@ -24,7 +24,7 @@ impl Stage {
         let id = account.messages[nth].id.as_deref().and_then(|id| MessageId::parse(id).ok());
         let known = self.carriers_id(who, id.clone()).await;
         self.receipts += 1;
-        let of_nobody = format!("rcp_{}", self.receipts);
+        let of_nobody = format!("rcp_{:04}", self.receipts);
         let (carrier_id, our_id) = match (named, known) {
             (Named::Carrier, Some(known)) => (known, None),
             (Named::Carrier | Named::Ours, _) => (of_nobody, id),

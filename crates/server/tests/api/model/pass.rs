@@ -51,6 +51,13 @@ impl World {
         }
         self.land_what_is_due();
         for who in Who::BOTH {
+            for nth in 0..self.of(who).messages.len() {
+                if self.of(who).messages[nth].status != "queued" {
+                    self.hears_early(who, nth);
+                }
+            }
+        }
+        for who in Who::BOTH {
             self.deliver(who);
         }
     }
@@ -171,12 +178,11 @@ impl World {
         message.job = None;
         let answered = !matches!(fate, Fate::AnswerLost | Fate::AnswerLostLate);
         message.at_carrier = answered;
-        let early = std::mem::take(&mut message.early);
         if answered {
             self.moves(who, nth, "sent", None);
         } else {
             self.moves(who, nth, "unconfirmed", Some("30001"));
-            early.iter().for_each(|receipt| self.hears(who, nth, receipt));
+            self.hears_early(who, nth);
         }
         let delivered = Receipt { status: "delivered", error: None };
         match fate {
@@ -233,6 +239,12 @@ impl World {
         for (_, who, nth) in Vec::from_iter::<Vec<_>>(due) {
             self.hears(who, nth, &Receipt { status: "delivered", error: None });
         }
+    }
+
+    /// What named the message by our id before its send was answered.
+    fn hears_early(&mut self, who: Who, nth: usize) {
+        let early = std::mem::take(&mut self.of_mut(who).messages[nth].early);
+        early.iter().for_each(|receipt| self.hears(who, nth, receipt));
     }
 
     /// A receipt for a message: the first final one counts, and none of one that was never there.
