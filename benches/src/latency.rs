@@ -31,3 +31,9 @@ impl Latencies {
         self.all.get(place).map_or(f64::NAN, |one| one.as_secs_f64() * 1000.0)
     }
 }
+
+/// The one in the middle: a machine shared with others has moments that are not ours.
+pub fn median(mut turns: Vec<f64>) -> f64 {
+    turns.sort_by(f64::total_cmp);
+    turns.get(turns.len() / 2).copied().unwrap_or(f64::NAN)
+}

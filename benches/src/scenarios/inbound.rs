@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::latency::Latencies;
+use crate::latency::{Latencies, median};
 use crate::load::{self, Ask};
 use crate::receiver::Receiver;
 use crate::server::{Data, Server};
@@ -14,7 +14,8 @@ use crate::table::{Goal, Table};
 
 const CONNECTIONS: usize = 64;
 const MOST: u64 = 15_000;
-const SPAN: Duration = Duration::from_secs(15);
+const TURNS: usize = 3;
+const SPAN: Duration = Duration::from_secs(5);
 const CONVERSATIONS: u64 = 1_000;
 
 /// When each text was due to be sent, and how long its event took.
@@ -38,15 +39,18 @@ pub async fn run(table: &mut Table, data: &Data, suffix: &str) {
     watch.wait_for(MOST).await;
 
     let rate = most.per_second() / 2.0;
-    *watch.begun.lock().unwrap() = Some((Instant::now(), rate));
     watch.measuring.store(true, Ordering::Relaxed);
-    let half = load::steady(&server.target, rate, SPAN, text(number)).await;
-    watch.wait_for(MOST + half.count).await;
-
-    let (p50, p99) = {
-        let mut took = watch.took.lock().unwrap();
-        (took.millis(0.5), took.millis(0.99))
-    };
+    let (mut p50s, mut p99s) = (Vec::new(), Vec::new());
+    let mut sent = MOST;
+    for _ in 0..TURNS {
+        *watch.begun.lock().unwrap() = Some((Instant::now(), rate));
+        sent += load::steady(&server.target, rate, SPAN, text(number.clone())).await.count;
+        watch.wait_for(sent).await;
+        let mut took = std::mem::take(&mut *watch.took.lock().unwrap());
+        p50s.push(took.millis(0.5));
+        p99s.push(took.millis(0.99));
+    }
+    let (p50, p99) = (median(p50s), median(p99s));
     let store = data.name();
     table.add(store, format!("inbound texts accepted{suffix}"), most.per_second(), "/s", Goal::None);
     table.add(store, format!("inbound text to event at half load{suffix}, p50"), p50, "ms", Goal::AtMost(10.0));
