@@ -31,7 +31,7 @@ bench *SCENARIOS:
     ./target/release/offhook-benches {{ SCENARIOS }}
 
 # Kills the server so many times on each engine, and breaks all else a tenth as often; and accounts for everything.
-faults ROUNDS="50" DOWN_SECONDS="15":
+faults ROUNDS="200" DOWN_SECONDS="60":
     OFFHOOK_FAULT_ROUNDS={{ ROUNDS }} OFFHOOK_FAULT_DOWN_SECONDS={{ DOWN_SECONDS }} ./test faults
 
 # Runs the API's tests on both engines, with so many random stories held against the model.

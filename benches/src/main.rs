@@ -51,6 +51,7 @@ async fn measure(plan: Vec<scenarios::Step>) {
         println!("== {step}");
         scenarios::run(&mut bench, step).await;
     }
+    scenarios::conclude(&mut bench);
     println!("\n{}", bench.table);
     println!("written to {}", bench.table.write().display());
 }

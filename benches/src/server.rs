@@ -15,6 +15,10 @@ use crate::wire::Wire;
 /// The key that every server of a run knows.
 pub const KEY: &str = "sk_test_bench_0123456789abcdef0123456789";
 
+/// How stores are called in the table.
+pub const SQLITE: &str = "SQLite";
+pub const POSTGRES: &str = "PostgreSQL";
+
 /// Where a server keeps what it knows.
 pub struct Data {
     pub folder: TempDir,
@@ -32,7 +36,7 @@ impl Data {
 
     /// How it is called in the table.
     pub fn name(&self) -> &'static str {
-        if self.url.is_some() { "PostgreSQL" } else { "SQLite" }
+        if self.url.is_some() { POSTGRES } else { SQLITE }
     }
 
     /// Opens it, while no server runs on it.

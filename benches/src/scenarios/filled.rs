@@ -11,15 +11,22 @@ use crate::table::{Goal, Table};
 const CONVERSATIONS_SHARE: u64 = 20;
 
 pub async fn run(table: &mut Table, data: &Data) {
-    let messages: u64 = std::env::var("BENCH_STORED").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000_000);
-    prepare(table, data, messages).await;
-    let suffix = format!(", {} million stored", messages as f64 / 1e6);
+    prepare(table, data, stored()).await;
+    let suffix = suffix();
     let suffix = suffix.as_str();
     numbers::run(table, data, suffix).await;
     accept::run(table, data, suffix).await;
     inbound::run(table, data, suffix).await;
     webhooks::run(table, data, suffix).await;
-    compare(table, data.name(), suffix);
+}
+
+fn stored() -> u64 {
+    std::env::var("BENCH_STORED").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000_000)
+}
+
+/// What the names of figures end in that were measured full.
+fn suffix() -> String {
+    format!(", {} million stored", stored() as f64 / 1e6)
 }
 
 /// Fills the database as eighty days of use would have.
@@ -58,8 +65,10 @@ async fn size(data: &Data, store: &offhook_store::Store) -> f64 {
     store.read::<_, offhook_store::StoreError>(read).await.unwrap() as f64
 }
 
-/// How each figure stands to the one without messages, where that was measured in the same run.
-fn compare(table: &mut Table, store: &'static str, full: &str) {
+/// How each figure stands to the one without messages, where both were measured in the same run.
+pub fn compare(table: &mut Table, store: &'static str) {
+    let full = suffix();
+    let full = full.as_str();
     let rates = [
         "texts accepted",
         "texts through to delivered",

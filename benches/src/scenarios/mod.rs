@@ -11,7 +11,7 @@ mod webhooks;
 use std::fmt;
 
 use crate::postgres::Cluster;
-use crate::server::Data;
+use crate::server::{Data, POSTGRES, SQLITE};
 use crate::table::Table;
 
 /// What scenarios share.
@@ -89,6 +89,13 @@ pub async fn run(bench: &mut Bench, Step(scenario, engine): Step) {
         Scenario::Life => life::run(&mut bench.table, &data).await,
         Scenario::Filled => filled::run(&mut bench.table, &data).await,
         Scenario::Soak => soak::run(&mut bench.table, &data).await,
+    }
+}
+
+/// What can only be said when all is measured.
+pub fn conclude(bench: &mut Bench) {
+    for store in [SQLITE, POSTGRES] {
+        filled::compare(&mut bench.table, store);
     }
 }
 
