@@ -42,8 +42,12 @@ pub async fn run(table: &mut Table, data: &Data) {
         }
         assert!(moved.elapsed() < Duration::from_secs(60), "{now} of {events} events came");
         seen = now;
-        let tenth = &mut tenths[(seen * 10 / (events + 1)) as usize];
-        *tenth = tenth.max(server.resident_mb());
+        // Some may come twice.
+        let place = (seen * 10 / events).min(9) as usize;
+        if tenths[place] == 0.0 {
+            println!("{seen} events after {:.0} s: {:.0} MB", began.elapsed().as_secs_f64(), server.resident_mb());
+        }
+        tenths[place] = tenths[place].max(server.resident_mb());
     }
     let shown: Vec<String> = tenths.iter().map(|mb| format!("{mb:.0}")).collect();
     println!("{:.0} s; MB by tenths: {}", began.elapsed().as_secs_f64(), shown.join(" "));
