@@ -103,10 +103,14 @@ struct Kept {
 async fn accept_together(tx: &mut Tx, wanted: &[Arc<Wanted>]) -> Result<Vec<Result<Kept, ApiError>>, StoreError> {
     let Some(app) = wanted.first().map(|first| &first.app) else { return Ok(Vec::new()) };
     let claimed_at = app.now();
-    let mut answers: Vec<Option<Result<Kept, ApiError>>> = Vec::with_capacity(wanted.len());
-    for (n, one) in wanted.iter().enumerate() {
-        let told = begin(tx, one, &wanted[..n], claimed_at).await?;
-        answers.push(told.map(|told| told.map(|answer| Kept { answer, line: None })));
+    let mut answers: Vec<Option<Result<Kept, ApiError>>> = wanted.iter().map(|_| None).collect();
+    // Keys in one order on every node, so that two of them can't wait for each other (PostgreSQL). Equal ones keep theirs.
+    let mut in_order: Vec<usize> = (0..wanted.len()).collect();
+    in_order.sort_by_key(|n| (&wanted[*n].order.account, wanted[*n].once.key()));
+    for (place, n) in in_order.iter().enumerate() {
+        let before = place.checked_sub(1).map(|before| &*wanted[in_order[before]]);
+        let told = begin(tx, &wanted[*n], before, claimed_at).await?;
+        answers[*n] = told.map(|told| told.map(|answer| Kept { answer, line: None }));
     }
     let open: Vec<usize> = (0..wanted.len()).filter(|n| answers[*n].is_none()).collect();
     let orders: Vec<&Order> = open.iter().map(|n| &wanted[*n].order).collect();
@@ -117,16 +121,15 @@ async fn accept_together(tx: &mut Tx, wanted: &[Arc<Wanted>]) -> Result<Vec<Resu
     Ok(answers.into_iter().flatten().collect())
 }
 
-/// Claims a request's key; its answer, where there is nothing more to do.
+/// Claims a request's key; its answer, where there is nothing more to do. An equal key would be right before it.
 async fn begin(
     tx: &mut Tx,
     one: &Wanted,
-    before: &[Arc<Wanted>],
+    before: Option<&Wanted>,
     claimed_at: Timestamp,
 ) -> Result<Option<Told>, StoreError> {
     let Some(key) = one.once.key() else { return Ok(None) };
-    let same = |other: &Arc<Wanted>| other.order.account == one.order.account && other.once.key() == Some(key);
-    if before.iter().any(same) {
+    if before.is_some_and(|other| other.order.account == one.order.account && other.once.key() == Some(key)) {
         return Ok(Some(Ok(None)));
     }
     Ok(match one.once.claim(tx, &one.order.account, claimed_at).await? {

@@ -58,6 +58,9 @@ fn write<W: Writing>(writing: Arc<W>, mut batch: Batch<W::Item, W::Answer>, part
             Err(error) if part.len() > 1 && may_be_of_one(&error) => done = part.start,
             Err(error) => part.for_each(|n| batch.answer(n, writing.failed(error.clone()))),
         }
+        while done < items.len() && batch.is_given_up(done) {
+            done += 1;
+        }
         if done < items.len() {
             write(writing, batch, done..done + 1);
         }
@@ -145,6 +148,11 @@ impl<I, O> Batch<I, O> {
             // He may have gone away.
             drop(caller.send(answer));
         }
+    }
+
+    /// Whether the caller of the n-th item went away before his answer.
+    fn is_given_up(&self, n: usize) -> bool {
+        self.answers.get(n).and_then(Option::as_ref).is_some_and(oneshot::Sender::is_closed)
     }
 }
 
