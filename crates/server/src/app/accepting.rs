@@ -147,11 +147,14 @@ async fn finish(
     claimed_at: Timestamp,
 ) -> Result<Result<Kept, ApiError>, StoreError> {
     let account = &one.order.account;
-    let shown = accepted.and_then(|message| Ok(((one.show)(&message)?, message.number_id.to_string())));
-    match shown {
-        Ok((reply, line)) => {
+    match accepted {
+        Ok(message) => {
+            // A message that can't be shown must not be kept either.
+            let shown = (one.show)(&message);
+            let reply = shown.map_err(|_| StoreError::Corrupt("an accepted message can't be shown".to_owned()))?;
             one.once.finish(tx, account, claimed_at, &reply).await?;
-            Ok(Ok(Kept { answer: Some(Answer::Accepted(reply)), line: Some(line) }))
+            let line = Some(message.number_id.to_string());
+            Ok(Ok(Kept { answer: Some(Answer::Accepted(reply)), line }))
         }
         Err(error) => {
             if let Some(key) = one.once.key() {

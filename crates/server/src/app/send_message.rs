@@ -215,7 +215,7 @@ async fn charge(tx: &mut Tx, drafts: &[&Draft<'_>]) -> Result<(), StoreError> {
     }
     for (account, bill) in bills {
         if !tx.of(account).post_all_covered(EntryKind::MessageOut, &bill).await? {
-            return Err(StoreError::Clash("a wallet was emptied meanwhile".to_owned()));
+            return Err(tx.met_another("a wallet was emptied meanwhile"));
         }
     }
     Ok(())

@@ -5,7 +5,6 @@
 //! the others, so one who goes away takes nobody with him. Never here: what is written.
 
 use std::future::Future;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use offhook_store::{Store, StoreError, Tx};
@@ -32,39 +31,59 @@ pub trait Writing: Send + Sync + 'static {
 }
 
 /// A gathering whose items are written so, at most so many in a transaction. Where one fails for what may be one item's
-/// fault, each of them is written by itself: one that can't be kept must not stop the others.
+/// fault, each of them is written by itself: one that can't be kept must not stop the others, and one that waits for
+/// somebody (a row that an operator's transaction holds) neither them nor those who come after.
 pub fn together<W: Writing>(most: usize, writing: W) -> Arc<Gathering<W::Item, W::Answer>> {
     let writing = Arc::new(writing);
-    Gathering::new(most, move |batch| {
-        let all = 0..batch.items.len();
-        write(writing.clone(), batch, all);
-    })
+    Gathering::new(most, move |batch| write(writing.clone(), batch))
 }
 
-/// Writes a part of a batch, and what is behind it, one by one.
-fn write<W: Writing>(writing: Arc<W>, mut batch: Batch<W::Item, W::Answer>, part: Range<usize>) {
+/// Writes a batch.
+fn write<W: Writing>(writing: Arc<W>, mut batch: Batch<W::Item, W::Answer>) {
     let items = batch.items.clone();
-    let Some(first) = items.get(part.start) else { return };
+    let many = items.len() > 1;
+    let Some(first) = items.first() else { return };
     let store = writing.store(first).clone();
-    let (written, range) = (items.clone(), part.clone());
-    let work = async move |tx: &mut Tx| W::write(tx, &written[range.clone()]).await;
-    store.write_soon(work, move |result: Result<W::Kept, StoreError>| {
-        let mut done = part.end;
-        match result {
-            Ok(kept) => {
-                let answers = writing.committed(&items[part.clone()], kept);
-                part.zip(answers).for_each(|(n, answer)| batch.answer(n, answer));
+    let written = items.clone();
+    let work = async move |tx: &mut Tx| {
+        if many {
+            tx.hurry().await?;
+        }
+        W::write(tx, &written).await
+    };
+    store.write_soon(work, move |result: Result<W::Kept, StoreError>| match result {
+        Ok(kept) => {
+            let answers = writing.committed(&items, kept);
+            answers.into_iter().enumerate().for_each(|(n, answer)| batch.answer(n, answer));
+        }
+        Err(error) if many && may_be_of_one(&error) => {
+            for (n, caller) in batch.callers() {
+                write_alone(writing.clone(), items.clone(), n, caller);
             }
-            Err(error) if part.len() > 1 && may_be_of_one(&error) => done = part.start,
-            Err(error) => part.for_each(|n| batch.answer(n, writing.failed(error.clone()))),
         }
-        while done < items.len() && batch.is_given_up(done) {
-            done += 1;
-        }
-        if done < items.len() {
-            write(writing, batch, done..done + 1);
+        Err(error) => (0..items.len()).for_each(|n| batch.answer(n, writing.failed(error.clone()))),
+    });
+}
+
+/// Writes one item of a batch that could not be kept together, while the next batches go on.
+fn write_alone<W: Writing>(writing: Arc<W>, items: Arc<Vec<W::Item>>, n: usize, caller: oneshot::Sender<W::Answer>) {
+    let store = writing.store(&items[n]).clone();
+    let written = items.clone();
+    let work = async move |tx: &mut Tx| W::write(tx, &written[n..=n]).await;
+    store.write_soon(work, move |result: Result<W::Kept, StoreError>| {
+        let answer = match result {
+            Ok(kept) => writing.committed(&items[n..=n], kept).pop(),
+            Err(error) => Some(writing.failed(error)),
+        };
+        if let Some(answer) = answer {
+            tell(caller, answer);
         }
     });
+}
+
+/// He may have gone away.
+fn tell<T>(caller: oneshot::Sender<T>, answer: T) {
+    drop(caller.send(answer));
 }
 
 fn may_be_of_one(error: &StoreError) -> bool {
@@ -145,14 +164,14 @@ impl<I, O> Batch<I, O> {
     /// Tells the caller of the n-th item his answer.
     pub fn answer(&mut self, n: usize, answer: O) {
         if let Some(caller) = self.answers.get_mut(n).and_then(Option::take) {
-            // He may have gone away.
-            drop(caller.send(answer));
+            tell(caller, answer);
         }
     }
 
-    /// Whether the caller of the n-th item went away before his answer.
-    fn is_given_up(&self, n: usize) -> bool {
-        self.answers.get(n).and_then(Option::as_ref).is_some_and(oneshot::Sender::is_closed)
+    /// Who waits for an answer still, each with the place of his item. Who went away is left out.
+    fn callers(&mut self) -> Vec<(usize, oneshot::Sender<O>)> {
+        let callers = self.answers.iter_mut().enumerate().filter_map(|(n, caller)| Some((n, caller.take()?)));
+        callers.filter(|(_, caller)| !caller.is_closed()).collect()
     }
 }
 

@@ -16,6 +16,9 @@ pub enum Engine {
     Postgres,
 }
 
+/// Five such waits (a transaction is run five times) are still shorter than one ordinary wait.
+const HURRY: Sql = Sql("SET LOCAL lock_timeout = '200ms'");
+
 /// A transaction. What is written through it is kept only when the closure it was given to returns `Ok` and none
 /// of its statements failed.
 pub struct Tx {
@@ -167,6 +170,30 @@ impl Tx {
                 noted(failed, rows).map(|rows: Vec<Vec<Row>>| rows.into_iter().flatten().collect())
             }
             Connection::Postgres(session) => session.query_all(sql, each).await,
+        }
+    }
+
+    /// Gives the transaction up for one it met, which the engine could not see: on PostgreSQL it is run again, as after a
+    /// deadlock. To be returned at once.
+    #[must_use]
+    pub fn met_another(&mut self, what: &str) -> StoreError {
+        let error = StoreError::Clash(what.to_owned());
+        match &mut self.connection {
+            Connection::Sqlite { failed, .. } => drop(failed.get_or_insert_with(|| error.clone())),
+            Connection::Postgres(session) => session.note(&error, false),
+        }
+        error
+    }
+
+    /// Has every wait of this transaction for another one end soon, in a [`StoreError::Clash`]: for one that others wait
+    /// behind. Nothing waits so on SQLite. To be called first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn hurry(&mut self) -> Result<(), StoreError> {
+        match self.engine() {
+            Engine::Sqlite => Ok(()),
+            Engine::Postgres => self.run(HURRY, []).await,
         }
     }
 

@@ -7,7 +7,7 @@ use super::steps::Deed::{Buy, DeleteAgent, MakeAgent, Release, Send, SetWebhook,
 use super::steps::Pick::Own;
 use super::steps::Place::Good;
 use super::steps::Step::{self, Again, Crowd, Wait, Work};
-use super::steps::Who::A;
+use super::steps::Who::{A, B};
 use super::steps::{Ask, Deed, Named, Pick, Receiver, Says, Sender, Span, Wanted, Words};
 use super::tell;
 
@@ -46,6 +46,20 @@ fn a_text_that_crosses_with_the_end_of_its_agent() {
 fn two_who_set_a_webhook_and_one_keeps_its_secret() {
     let sets = |rotate| asks(None, SetWebhook { agent: None, place: Good, statuses: true, rotate });
     tell_often(&[Crowd(vec![sets(true), sets(false)])]);
+}
+
+/// PostgreSQL: a send whose wallet was emptied while it was being written was told that something went wrong here.
+#[test]
+fn a_send_that_crosses_with_the_charge_for_a_text() {
+    let by_b = |once, deed| Ask { who: B, revoked: false, once, deed };
+    let send = |from| Send { from, agent: None, to: Receiver::Outside("+14152011234"), text: words(), media: false };
+    let text = |kind| Text { from: 2, to: Own(0), text: Words { kind, serial: 0 } };
+    tell_often(&[
+        Step::Ask(by_b(None, send(Sender::OfAgent))),
+        Step::Ask(by_b(None, text(0))),
+        Crowd(vec![by_b(Some(0), send(Sender::Number(Own(0)))), by_b(Some(3), text(2))]),
+        Work,
+    ]);
 }
 
 /// A purchase that was settled after a day wrote its answer over that of the request that had the key by then.

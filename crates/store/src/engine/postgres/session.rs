@@ -151,7 +151,7 @@ impl Session {
         ready.inspect_err(|error| self.note(error, lost))
     }
 
-    fn note(&mut self, error: &StoreError, lost: bool) {
+    pub fn note(&mut self, error: &StoreError, lost: bool) {
         self.failed.get_or_insert_with(|| error.clone());
         self.lost |= lost;
     }
