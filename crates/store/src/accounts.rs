@@ -8,6 +8,7 @@ use crate::scope::Scope;
 
 statements! {
     INSERT_ACCOUNT = "INSERT INTO accounts (id, name, created_at) VALUES ($1, $2, $3)";
+    INSERT_SUB_ACCOUNT = "INSERT INTO accounts (id, name, parent_id, created_at) VALUES ($1, $2, $3, $4)";
     INSERT_BOOK = "INSERT INTO books (account_id, book) VALUES ($1, $2)";
     FIRST_ACCOUNT = "SELECT id FROM accounts ORDER BY id LIMIT 1";
     HAS_ACCOUNT = "SELECT id FROM accounts WHERE id = $1";
@@ -49,6 +50,10 @@ impl Tx {
     /// [`StoreError`].
     pub async fn create_account(&mut self, id: &AccountId, name: &str, at: Timestamp) -> Result<(), StoreError> {
         self.run(INSERT_ACCOUNT, params![id, name, at]).await?;
+        self.open_books(id).await
+    }
+
+    async fn open_books(&mut self, id: &AccountId) -> Result<(), StoreError> {
         for book in ["funding", "wallet", "held", "revenue"] {
             self.run(INSERT_BOOK, params![id, book]).await?;
         }
@@ -107,6 +112,15 @@ impl Tx {
 }
 
 impl Scope<'_> {
+    /// Opens a sub-account, for which this account pays.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn create_sub_account(&mut self, id: &AccountId, name: &str, at: Timestamp) -> Result<(), StoreError> {
+        self.tx.run(INSERT_SUB_ACCOUNT, params![id, name, self.account, at]).await?;
+        self.tx.open_books(id).await
+    }
+
     /// Adds a key by its hash; one that is there already stays as it is.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "core", sql: include_str!("../migrations/0001_core.sql") },
     Migration { version: 2, name: "database clock", sql: include_str!("../migrations/0002_database_clock.sql") },
+    Migration { version: 3, name: "tenancy", sql: include_str!("../migrations/0003_tenancy.sql") },
 ];
 
 const TABLE: Sql = Sql(
