@@ -22,6 +22,7 @@ mod migrate;
 pub mod numbers;
 pub mod outcomes;
 pub mod purchases;
+pub mod rate_buckets;
 pub mod renewals;
 pub mod sandbox_world;
 mod scope;
@@ -72,6 +73,7 @@ fn for_one() -> Vec<Sql> {
         delivery_work::STATEMENTS,
         idempotency::STATEMENTS,
         leases::STATEMENTS,
+        rate_buckets::STATEMENTS,
         ledger::STATEMENTS,
         messages::STATEMENTS,
         numbers::STATEMENTS,

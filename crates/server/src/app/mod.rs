@@ -39,6 +39,7 @@ pub use wakes::{Ears, Ring, Wakes};
 use crate::config::Config;
 use crate::guarded_http::GuardedClient;
 use crate::http::auth::KeyCache;
+use crate::http::rate_limits::Meters;
 
 /// The running installation. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +50,8 @@ pub struct App {
     /// Where what carriers bring is received.
     pub receiving: Arc<Receiving>,
     readiness: Arc<Readiness>,
+    /// How often keys have asked.
+    pub(crate) meters: Meters,
 }
 
 /// What an [`App`] is made of.
@@ -74,6 +77,7 @@ impl App {
             accepting: accepting::gathering(),
             receiving: receiving::gathering(),
             readiness: Arc::default(),
+            meters: Meters::default(),
         }
     }
 

@@ -46,9 +46,7 @@ fn write<W: Writing>(writing: Arc<W>, mut batch: Batch<W::Item, W::Answer>) {
     let store = writing.store(first).clone();
     let written = items.clone();
     let work = async move |tx: &mut Tx| {
-        if many {
-            tx.hurry().await?;
-        }
+        tx.hurry().await?;
         W::write(tx, &written).await
     };
     store.write_soon(work, move |result: Result<W::Kept, StoreError>| match result {
@@ -56,7 +54,7 @@ fn write<W: Writing>(writing: Arc<W>, mut batch: Batch<W::Item, W::Answer>) {
             let answers = writing.committed(&items, kept);
             answers.into_iter().enumerate().for_each(|(n, answer)| batch.answer(n, answer));
         }
-        Err(error) if many && may_be_of_one(&error) => {
+        Err(error) if matches!(error, StoreError::Clash(_)) || (many && error.is_of_the_values()) => {
             for (n, caller) in batch.callers() {
                 write_alone(writing.clone(), items.clone(), n, caller);
             }
@@ -65,7 +63,7 @@ fn write<W: Writing>(writing: Arc<W>, mut batch: Batch<W::Item, W::Answer>) {
     });
 }
 
-/// Writes one item of a batch that could not be kept together, while the next batches go on.
+/// Writes one item of a batch that could not be kept together, with all patience, while the next batches go on.
 fn write_alone<W: Writing>(writing: Arc<W>, items: Arc<Vec<W::Item>>, n: usize, caller: oneshot::Sender<W::Answer>) {
     let store = writing.store(&items[n]).clone();
     let written = items.clone();
@@ -84,10 +82,6 @@ fn write_alone<W: Writing>(writing: Arc<W>, items: Arc<Vec<W::Item>>, n: usize, 
 /// He may have gone away.
 fn tell<T>(caller: oneshot::Sender<T>, answer: T) {
     drop(caller.send(answer));
-}
-
-fn may_be_of_one(error: &StoreError) -> bool {
-    error.is_of_the_values() || matches!(error, StoreError::Clash(_))
 }
 
 /// Items that wait for the next transaction.

@@ -4,7 +4,7 @@
 mod business;
 mod process;
 
-pub use self::business::{Leases, Limits, Mode, Numbers, Prices, Retention, Sending, Webhooks};
+pub use self::business::{Leases, Limits, Mode, Numbers, Prices, RateLimits, Retention, Sending, Webhooks};
 pub use self::process::{Keys, LogFormat, Logs, Server, Storage, Telemetry};
 use super::reader::Reader;
 
@@ -25,6 +25,8 @@ pub struct Config {
     pub numbers: Numbers,
     /// What one account may use.
     pub limits: Limits,
+    /// How often a key may ask.
+    pub rate_limits: RateLimits,
     /// Messages to carriers.
     pub sending: Sending,
     /// Events to customers.
@@ -49,6 +51,7 @@ impl Config {
             prices: Prices::read(reader),
             numbers: Numbers::read(reader),
             limits: Limits::read(reader),
+            rate_limits: RateLimits::read(reader),
             sending: Sending::read(reader),
             webhooks: Webhooks::read(reader),
             leases: Leases { duration: reader.seconds("leases.seconds", 2..=300) },

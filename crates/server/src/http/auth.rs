@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use offhook_domain::{AccountId, Id};
+use offhook_domain::{AccountId, ApiKeyId, Id};
 use offhook_store::accounts::KeyOwner;
 
 use super::error::ApiError;
@@ -33,6 +33,7 @@ pub fn key_cache() -> KeyCache {
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub account: AccountId,
+    pub key: ApiKeyId,
 }
 
 /// Lets a request pass that carries a good key.
@@ -74,13 +75,13 @@ fn presented_key(headers: &HeaderMap) -> Result<String, ApiError> {
 async fn authenticate(app: &App, key_hash: Result<String, ApiError>) -> Result<Caller, ApiError> {
     let hash = key_hash?;
     if let Some(owner) = app.keys.get(&hash) {
-        return Ok(Caller { account: owner.account });
+        return Ok(Caller { account: owner.account, key: owner.key });
     }
     let wanted = hash.clone();
     let owner = app.store.read::<_, ApiError>(async move |tx| Ok(tx.key_owner(&wanted).await?)).await?;
     let owner = owner.ok_or_else(|| ApiError::unauthorized("the API key is unknown or revoked"))?;
     app.keys.insert(hash, owner.clone());
-    Ok(Caller { account: owner.account })
+    Ok(Caller { account: owner.account, key: owner.key })
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

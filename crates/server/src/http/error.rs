@@ -110,6 +110,12 @@ impl ApiError {
         Self::new(StatusCode::BAD_GATEWAY, "CARRIER_ERROR", "carrier_error", message)
     }
 
+    /// 429: to be asked again after so long.
+    pub fn rate_limited(wait: std::time::Duration, message: impl Into<String>) -> Self {
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", "rate_limit_error", message);
+        Self { retry_after: Some(wait.as_secs_f64().ceil().max(1.0) as u64), ..error }
+    }
+
     /// 500: nothing happened. The cause goes to the log, not to the client.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
         let message = "something went wrong here; nothing was changed";

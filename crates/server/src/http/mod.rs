@@ -15,6 +15,7 @@ pub(crate) mod numbers;
 pub(crate) mod once;
 mod ops;
 mod page;
+pub(crate) mod rate_limits;
 mod request_id;
 mod sandbox;
 mod usage;
@@ -63,6 +64,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 fn routes(app: &App) -> OpenApiRouter<App> {
     let with_key = with_key()
         .layer(from_fn_with_state(app.clone(), once::remember))
+        .layer(from_fn_with_state(app.clone(), rate_limits::limit))
         .layer(from_fn_with_state(app.clone(), auth::require_key));
     let all = OpenApiRouter::with_openapi(document::head()).merge(open_routes()).merge(with_key);
     if app.config.mode.sandbox { all.merge(sandbox_routes()) } else { all }

@@ -53,6 +53,7 @@ async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
         app.store
             .write::<_, StoreError>(async move |tx: &mut Tx| {
                 tx.prune_idempotency(now).await?;
+                tx.prune_rate_buckets(now.minus(DAY)).await?;
                 tx.prune_early_receipts(now.minus(RECEIPT_KEPT)).await
             })
             .await?;

@@ -92,3 +92,19 @@ async fn a_client_that_hangs_up_takes_nobody_with_it() {
     assert!(conversations["total"].as_u64().unwrap() >= 20);
     app.post("/v1/messages").json(text(ADA, &number)).await.ok();
 }
+
+/// On PostgreSQL, where somebody else may hold a row: an operator's transaction, or a node that was paused.
+#[tokio::test]
+async fn who_waits_for_a_held_row_holds_up_nobody_else() {
+    let app = TestApp::with_sandbox().await;
+    let number = app.post("/v1/numbers").await.ok();
+    let send = |to: &str| app.post("/v1/messages").json(text(to, &number)).into_future();
+    send(ADA).await.ok();
+    let held = app.hold_conversation_with(ADA).await;
+    let waits = tokio::spawn(send(ADA));
+    let others = join_all((10..60).map(|n| send(&format!("+141520100{n}")))).await;
+    others.into_iter().for_each(|answer| drop(answer.ok()));
+    assert!(!held.is_real() || !waits.is_finished(), "the others are answered while it waits");
+    held.let_go().await;
+    waits.await.unwrap().ok();
+}

@@ -11,6 +11,7 @@ mod books;
 mod client;
 mod database;
 mod fake_carrier;
+mod held_row;
 mod scripted_carrier;
 mod shape;
 
@@ -38,6 +39,7 @@ use tokio::sync::Notify;
 pub use client::{Answer, Call, Client, id};
 use database::Database;
 pub use fake_carrier::{Deed, FakeCarrier};
+use held_row::HeldRow;
 pub use scripted_carrier::{ScriptedCarrier, Turn};
 pub use shape::shape;
 
@@ -121,6 +123,13 @@ impl TestApp {
         self.opened.next_process()
     }
 
+    /// The first account's requests at another process on the same store.
+    pub fn on_another_node(&self) -> Client {
+        let app = self.next_process();
+        let router = router(app.clone()).0;
+        self.client.at(app, router)
+    }
+
     /// Has a carrier bring a text, as if from another network.
     pub async fn is_texted(&self, from: &str, to: &str, body: &str) {
         self.is_sent(from, to, body, &[]).await;
@@ -137,6 +146,11 @@ impl TestApp {
             media_urls: media_urls.iter().map(|url| (*url).to_owned()).collect(),
         };
         receiving::receive(&self.app, vec![Inbound::Message(message)]).await.unwrap();
+    }
+
+    /// Holds the row of a conversation, as an operator's transaction would. On SQLite nobody can, and it holds nothing.
+    pub async fn hold_conversation_with(&self, participant: &str) -> HeldRow {
+        HeldRow::of_conversation(&self.opened.database, participant).await
     }
 
     /// Lets time pass.

@@ -26,6 +26,7 @@ mod migrations;
 mod numbers;
 mod plans;
 mod purchases;
+mod rate_buckets;
 mod renewals;
 mod sandbox_world;
 mod sends;

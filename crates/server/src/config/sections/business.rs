@@ -88,6 +88,33 @@ impl Limits {
     }
 }
 
+/// `[rate_limits]`, for one API key; 0 is no limit.
+#[derive(Debug)]
+pub struct RateLimits {
+    pub reads_per_minute: u32,
+    pub writes_per_minute: u32,
+    pub messages_per_minute: u32,
+    pub calls_per_minute: u32,
+    /// Requests of so many seconds may come at once.
+    pub burst_seconds: u32,
+    /// Whether a sandbox has them too.
+    pub in_sandbox: bool,
+}
+
+impl RateLimits {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        const MANY: u32 = 10_000_000;
+        Self {
+            reads_per_minute: reader.integer("rate_limits.reads_per_minute", 0..=MANY),
+            writes_per_minute: reader.integer("rate_limits.writes_per_minute", 0..=MANY),
+            messages_per_minute: reader.integer("rate_limits.messages_per_minute", 0..=MANY),
+            calls_per_minute: reader.integer("rate_limits.calls_per_minute", 0..=MANY),
+            burst_seconds: reader.integer("rate_limits.burst_seconds", 1..=3_600),
+            in_sandbox: reader.boolean("rate_limits.in_sandbox"),
+        }
+    }
+}
+
 /// `[sending]`
 #[derive(Debug)]
 pub struct Sending {

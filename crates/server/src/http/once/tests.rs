@@ -4,7 +4,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 use http_body_util::BodyExt;
-use offhook_domain::{Id, SystemClock};
+use offhook_domain::{ApiKeyId, Id, SystemClock};
 use offhook_store::Store;
 use tower::ServiceExt;
 
@@ -89,5 +89,6 @@ async fn open(folder: &std::path::Path) -> (App, Caller) {
     let opened = account.clone();
     let make = async move |tx: &mut Tx| tx.create_account(&opened, "test", now).await;
     app.store.write::<_, StoreError>(make).await.unwrap();
-    (app, Caller { account })
+    let key = ApiKeyId::generate(now);
+    (app, Caller { account, key })
 }

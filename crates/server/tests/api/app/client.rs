@@ -25,6 +25,11 @@ impl Client {
         Self { app, account, router, key }
     }
 
+    /// The same client at another process.
+    pub fn at(&self, app: App, router: Router) -> Self {
+        Self { app, router, account: self.account.clone(), key: self.key.clone() }
+    }
+
     pub fn get(&self, path: &str) -> Call {
         self.call(Method::GET, path)
     }

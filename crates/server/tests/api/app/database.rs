@@ -43,6 +43,14 @@ impl Database {
         }
     }
 
+    /// Its store once more, beside the one that is open; `None` on SQLite, where there can't be two.
+    pub async fn open_another(&self) -> Option<Store> {
+        match &self.postgres {
+            None => None,
+            Some((_, url)) => Some(Store::open_postgres(url, 1).await.unwrap()),
+        }
+    }
+
     /// What a process on it is configured with.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let data = ("OFFHOOK_DATA", self.folder.path().to_str().unwrap().to_owned());
