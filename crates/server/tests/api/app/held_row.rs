@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use offhook_store::engine::IntoValue;
 use offhook_store::{Sql, Store, StoreError, Tx};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::database::Database;
 
@@ -16,30 +16,29 @@ const BUSY: Sql = Sql("SELECT CAST(pg_sleep(0.02) AS TEXT)");
 
 pub struct HeldRow {
     let_go: Arc<AtomicBool>,
-    holder: Option<JoinHandle<()>>,
+    holder: JoinSet<()>,
 }
 
 impl HeldRow {
     pub async fn of_conversation(database: &Database, participant: &str) -> Self {
         let let_go = Arc::new(AtomicBool::new(false));
-        let Some(store) = database.open_another().await else { return Self { let_go, holder: None } };
+        let mut holder = JoinSet::new();
+        let Some(store) = database.open_another().await else { return Self { let_go, holder } };
         let (held, until, participant) = (Arc::new(Notify::new()), let_go.clone(), participant.to_owned());
         let holding = held.clone();
-        let holder = tokio::spawn(async move { hold(&store, participant, holding, until).await });
+        holder.spawn(async move { hold(&store, participant, holding, until).await });
         held.notified().await;
-        Self { let_go, holder: Some(holder) }
+        Self { let_go, holder }
     }
 
     /// Whether it holds anything.
     pub fn is_real(&self) -> bool {
-        self.holder.is_some()
+        !self.holder.is_empty()
     }
 
     pub async fn let_go(self) {
         self.let_go.store(true, Ordering::Relaxed);
-        if let Some(holder) = self.holder {
-            holder.await.unwrap();
-        }
+        self.holder.join_all().await;
     }
 }
 
