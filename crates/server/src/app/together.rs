@@ -46,7 +46,7 @@ fn write<W: Writing>(writing: Arc<W>, mut batch: Batch<W::Item, W::Answer>) {
     let store = writing.store(first).clone();
     let written = items.clone();
     let work = async move |tx: &mut Tx| {
-        tx.hurry().await?;
+        tx.hurry();
         W::write(tx, &written).await
     };
     store.write_soon(work, move |result: Result<W::Kept, StoreError>| match result {

@@ -16,9 +16,6 @@ pub enum Engine {
     Postgres,
 }
 
-/// Five such waits (a transaction is run five times) are still shorter than one ordinary wait.
-const HURRY: Sql = Sql("SET LOCAL lock_timeout = '200ms'");
-
 /// A transaction. What is written through it is kept only when the closure it was given to returns `Ok` and none
 /// of its statements failed.
 pub struct Tx {
@@ -187,13 +184,9 @@ impl Tx {
 
     /// Has every wait of this transaction for another one end soon, in a [`StoreError::Clash`]: for one that others wait
     /// behind. Nothing waits so on SQLite. To be called first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn hurry(&mut self) -> Result<(), StoreError> {
-        match self.engine() {
-            Engine::Sqlite => Ok(()),
-            Engine::Postgres => self.run(HURRY, []).await,
+    pub fn hurry(&mut self) {
+        if let Connection::Postgres(session) = &mut self.connection {
+            session.hurry();
         }
     }
 

@@ -173,7 +173,7 @@ impl<F: Fn(&FirstStatement<'_>) -> bool> Judging<F> {
                 self.next(message.bytes.len(), 0)
             }
             Some(_) => Verdict::Pass,
-            None if is_query(BEGIN) => {
+            None if message.bytes[0] == b'Q' && message.text.starts_with(BEGIN) => {
                 self.begun.insert(message.connection, message.bytes.len());
                 Verdict::Hold
             }
