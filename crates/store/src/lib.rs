@@ -21,6 +21,7 @@ pub mod messages;
 mod migrate;
 pub mod numbers;
 pub mod outcomes;
+pub mod payers;
 pub mod purchases;
 pub mod rate_buckets;
 pub mod renewals;
@@ -47,6 +48,7 @@ pub fn every_statement(engine: Engine) -> Vec<Sql> {
         message_flow::STATEMENTS_FOR_MANY,
         numbers::STATEMENTS_FOR_MANY,
         outcomes::STATEMENTS_FOR_MANY,
+        payers::STATEMENTS_FOR_MANY,
         sandbox_world::STATEMENTS_FOR_MANY,
         send_jobs::STATEMENTS_FOR_MANY,
         webhooks::STATEMENTS_FOR_MANY,

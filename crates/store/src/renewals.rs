@@ -14,7 +14,8 @@ statements! {
         WHERE status = 'active' AND renews_at <= $1 AND unpaid_since IS NULL ORDER BY renews_at LIMIT $2";
     PAYABLE = "SELECT n.id, n.account_id, n.phone_number, n.country, n.status, n.kind, n.agent_id, n.carrier,
         n.external_id, n.expires_at, n.purchased_at, n.renews_at, n.unpaid_since, n.released_at
-        FROM numbers n JOIN books b ON b.account_id = n.account_id AND b.book = 'wallet'
+        FROM numbers n JOIN accounts a ON a.id = n.account_id
+        JOIN books b ON b.account_id = COALESCE(a.parent_id, a.id) AND b.book = 'wallet'
         WHERE n.status = 'active' AND n.unpaid_since IS NOT NULL AND b.balance >= $1
         ORDER BY n.unpaid_since LIMIT $2";
     OVERDUE = "SELECT id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id, expires_at,
@@ -39,7 +40,7 @@ impl Tx {
         read_all(self.rows(RENEWING, params![now, limit]).await?)
     }
 
-    /// Unpaid numbers whose accounts have `price` by now.
+    /// Unpaid numbers whose payers have `price` by now.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -15,6 +15,7 @@ use offhook_domain::{
     AccountId, AgentId, Clock, ConversationId, Destination, GroupId, Id, MessageId, Micros, Prices, Timestamp, segments,
 };
 use offhook_store::numbers::NumberSought;
+use offhook_store::payers::Payers;
 use offhook_store::send_jobs::SendJob;
 use offhook_store::{StoreError, Tx};
 
@@ -71,14 +72,15 @@ pub async fn accept_all(
 ) -> Result<Vec<Result<Message, SendRefused>>, StoreError> {
     let senders = Senders::find(tx, orders).await?;
     let mut drafts: Vec<_> = orders.iter().map(|order| senders.draft(order, prices, clock.now())).collect();
-    refuse_uncovered(tx, &mut drafts).await?;
+    let payers = tx.payers_of(orders.iter().map(|order| &order.account)).await?;
+    refuse_uncovered(tx, &payers, &mut drafts).await?;
     let good = drafts.iter_mut().flatten();
     let mut placing: Vec<_> =
         good.map(|draft| Placing { message: &mut draft.message, agent: draft.agent.as_ref() }).collect();
     let placed = place(tx, &mut placing).await?;
     let good: Vec<&Draft<'_>> = drafts.iter().flatten().collect();
     keep(tx, &good, &placed).await?;
-    charge(tx, &good).await?;
+    charge(tx, &payers, &good).await?;
     Ok(drafts.into_iter().map(|draft| draft.map(|draft| draft.message)).collect())
 }
 
@@ -169,7 +171,11 @@ fn each_once<T: Copy + Eq + std::hash::Hash>(all: impl Iterator<Item = T>) -> Ve
 
 /// Refuses what the wallets don't cover, in the order of the orders: before anything is written, so that one refusal
 /// undoes nothing of the others. [`charge`] makes sure of it.
-async fn refuse_uncovered(tx: &mut Tx, drafts: &mut [Result<Draft<'_>, SendRefused>]) -> Result<(), StoreError> {
+async fn refuse_uncovered(
+    tx: &mut Tx,
+    payers: &Payers,
+    drafts: &mut [Result<Draft<'_>, SendRefused>],
+) -> Result<(), StoreError> {
     let mut wallets: HashMap<&AccountId, Micros> = HashMap::new();
     for place in drafts {
         let Ok(Draft { order, price, .. }) = place else { continue };
@@ -177,11 +183,11 @@ async fn refuse_uncovered(tx: &mut Tx, drafts: &mut [Result<Draft<'_>, SendRefus
         if price.is_zero() {
             continue;
         }
-        let account = &order.account;
-        if !wallets.contains_key(account) {
-            wallets.insert(account, tx.of(account).balance(Book::Wallet).await?);
+        let payer = payers.of(&order.account);
+        if !wallets.contains_key(payer) {
+            wallets.insert(payer, tx.of(payer).balance(Book::Wallet).await?);
         }
-        match wallets.get_mut(account).filter(|left| left.0 >= price.0) {
+        match wallets.get_mut(payer).filter(|left| left.0 >= price.0) {
             Some(left) => left.0 -= price.0,
             None => *place = Err(SendRefused::InsufficientBalance { price }),
         }
@@ -206,15 +212,16 @@ async fn keep(tx: &mut Tx, drafts: &[&Draft<'_>], placed: &[Placed]) -> Result<(
     Ok(())
 }
 
-/// Takes the prices out of the wallets.
-async fn charge(tx: &mut Tx, drafts: &[&Draft<'_>]) -> Result<(), StoreError> {
-    let mut bills: BTreeMap<&AccountId, Vec<Posting>> = BTreeMap::new();
+/// Takes the prices out of the wallets of who pays.
+async fn charge(tx: &mut Tx, payers: &Payers, drafts: &[&Draft<'_>]) -> Result<(), StoreError> {
+    let mut bills: BTreeMap<&AccountId, Vec<(&AccountId, Posting)>> = BTreeMap::new();
     for Draft { order, price, message, .. } in drafts.iter().filter(|draft| !draft.price.is_zero()) {
         let (kind, reference) = (EntryKind::MessageOut, message.id.to_string());
-        bills.entry(&order.account).or_default().push(Posting { kind, amount: *price, reference, at: message.at });
+        let posting = Posting { kind, amount: *price, reference, at: message.at };
+        bills.entry(payers.of(&order.account)).or_default().push((&order.account, posting));
     }
-    for (account, bill) in bills {
-        if !tx.of(account).post_all_covered(EntryKind::MessageOut, &bill).await? {
+    for (payer, bill) in bills {
+        if !tx.post_all_covered(payer, EntryKind::MessageOut, &bill).await? {
             return Err(tx.met_another("a wallet was emptied meanwhile"));
         }
     }
