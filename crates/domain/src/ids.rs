@@ -121,6 +121,8 @@ ids! {
     EntryId "led_",
     /// An HTTP request, as named in `X-Request-Id`.
     RequestId "req_",
+    /// A line in the audit log.
+    AuditId "aud_",
 }
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";

@@ -10,6 +10,7 @@ pub mod contact;
 pub mod conversation;
 pub mod event;
 pub mod ids;
+pub mod key_scope;
 pub mod ledger;
 pub mod message;
 pub mod number;
@@ -22,6 +23,7 @@ pub mod usage;
 pub mod webhook;
 
 pub use ids::*;
+pub use key_scope::{KeyScope, KeyScopes};
 pub use ledger::{Micros, Prices};
 pub use phone::{Country, Destination, E164};
 pub use time::{Clock, SystemClock, Timestamp};

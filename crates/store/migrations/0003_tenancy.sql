@@ -7,6 +7,7 @@ ALTER TABLE accounts ADD COLUMN closed_at BIGINT;
 ALTER TABLE accounts ADD COLUMN retention_days BIGINT;
 ALTER TABLE accounts ADD COLUMN daily_spend_limit BIGINT;
 CREATE INDEX accounts_by_parent ON accounts (parent_id, id) WHERE parent_id IS NOT NULL;
+CREATE INDEX accounts_retaining ON accounts (id) WHERE retention_days IS NOT NULL;
 
 -- What a key may do, and when it was last seen: to the minute, and from where.
 ALTER TABLE api_keys ADD COLUMN scopes TEXT NOT NULL DEFAULT 'read,messages,calls,numbers,admin';
@@ -32,4 +33,3 @@ CREATE TABLE audit_log (
     at BIGINT NOT NULL
 ) {clustered};
 CREATE INDEX audit_log_by_account ON audit_log (account_id, id);
-CREATE INDEX audit_log_by_action ON audit_log (account_id, action, id);

@@ -1,23 +1,30 @@
 //! Accounts and their API keys.
 
-use offhook_domain::{AccountId, ApiKeyId, Timestamp};
+use std::collections::BTreeMap;
 
-use crate::engine::{Tx, params, statements};
+use offhook_domain::{AccountId, ApiKeyId, KeyScopes, Timestamp};
+
+use crate::engine::{Row, Tx, params, statements};
 use crate::error::StoreError;
 use crate::scope::Scope;
 
 statements! {
     INSERT_ACCOUNT = "INSERT INTO accounts (id, name, created_at) VALUES ($1, $2, $3)";
-    INSERT_SUB_ACCOUNT = "INSERT INTO accounts (id, name, parent_id, created_at) VALUES ($1, $2, $3, $4)";
     INSERT_BOOK = "INSERT INTO books (account_id, book) VALUES ($1, $2)";
     FIRST_ACCOUNT = "SELECT id FROM accounts ORDER BY id LIMIT 1";
     HAS_ACCOUNT = "SELECT id FROM accounts WHERE id = $1";
-    INSERT_KEY = "INSERT INTO api_keys (id, account_id, hash, hint, name, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-        ON CONFLICT DO NOTHING";
-    KEY_BY_HASH = "SELECT id, account_id FROM api_keys WHERE hash = $1 AND revoked_at IS NULL";
-    KEYS = "SELECT id, hint, name, created_at, revoked_at FROM api_keys WHERE account_id = $1 ORDER BY id";
+    INSERT_KEY = "INSERT INTO api_keys (id, account_id, hash, hint, name, scopes, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    KEY_BY_HASH = "SELECT k.id, k.account_id, COALESCE(a.parent_id, a.id), k.scopes
+        FROM api_keys k JOIN accounts a ON a.id = k.account_id
+        WHERE k.hash = $1 AND k.revoked_at IS NULL AND a.closed_at IS NULL";
+    KEYS = "SELECT id, hint, name, scopes, created_at, revoked_at, last_used_at, last_used_from FROM api_keys
+        WHERE account_id = $1 ORDER BY id";
     REVOKE_KEY = "UPDATE api_keys SET revoked_at = $1 WHERE account_id = $2 AND id = $3 AND revoked_at IS NULL";
-    HOLD_NUMBER = "UPDATE accounts SET numbers_held = numbers_held + 1 WHERE id = $1 AND numbers_held < $2";
+    KEY_USED = "UPDATE api_keys SET last_used_at = $1, last_used_from = $2
+        WHERE id = $3 AND (last_used_at IS NULL OR last_used_at < $1)";
+    HOLD_NUMBER = "UPDATE accounts SET numbers_held = numbers_held + 1
+        WHERE id = $1 AND numbers_held < $2 AND closed_at IS NULL";
     DROP_NUMBER = "UPDATE accounts SET numbers_held = numbers_held - 1 WHERE id = $1";
     NUMBERS_HELD = "SELECT numbers_held FROM accounts WHERE id = $1";
     SETTING = "SELECT value FROM settings WHERE name = $1";
@@ -32,8 +39,17 @@ pub struct StoredKey {
     /// The first characters and the last four.
     pub hint: String,
     pub name: String,
+    pub scopes: KeyScopes,
     pub created_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
+    pub last_used: Option<KeyUse>,
+}
+
+/// When a key was used, and from where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyUse {
+    pub at: Timestamp,
+    pub from: Option<String>,
 }
 
 /// Whom a key belongs to.
@@ -41,6 +57,9 @@ pub struct StoredKey {
 pub struct KeyOwner {
     pub key: ApiKeyId,
     pub account: AccountId,
+    /// Who pays for the account: its master, or itself.
+    pub payer: AccountId,
+    pub scopes: KeyScopes,
 }
 
 impl Tx {
@@ -76,13 +95,28 @@ impl Tx {
         Ok(self.row(HAS_ACCOUNT, params![id]).await?.is_some())
     }
 
-    /// Who may use the key with this hash. `None` when there is none or it is revoked.
+    /// Who may use the key with this hash. `None` when there is none, it is revoked, or its account is closed.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn key_owner(&mut self, hash: &str) -> Result<Option<KeyOwner>, StoreError> {
         let row = self.row(KEY_BY_HASH, params![hash]).await?;
-        row.map(|mut row| Ok(KeyOwner { key: row.take()?, account: row.take()? })).transpose()
+        let read = |mut row: Row| {
+            let (key, account, payer) = (row.take()?, row.take()?, row.take()?);
+            Ok(KeyOwner { key, account, payer, scopes: read_scopes(&mut row)? })
+        };
+        row.map(read).transpose()
+    }
+
+    /// Notes when keys were used last, unless a later use is known.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keys_were_used(&mut self, uses: &BTreeMap<ApiKeyId, KeyUse>) -> Result<(), StoreError> {
+        for (key, KeyUse { at, from }) in uses {
+            self.run(KEY_USED, params![*at, from.as_ref(), key]).await?;
+        }
+        Ok(())
     }
 
     /// The value of an installation-wide setting.
@@ -112,21 +146,14 @@ impl Tx {
 }
 
 impl Scope<'_> {
-    /// Opens a sub-account, for which this account pays.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn create_sub_account(&mut self, id: &AccountId, name: &str, at: Timestamp) -> Result<(), StoreError> {
-        self.tx.run(INSERT_SUB_ACCOUNT, params![id, name, self.account, at]).await?;
-        self.tx.open_books(id).await
-    }
-
     /// Adds a key by its hash; one that is there already stays as it is.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn add_key(&mut self, key: &StoredKey, hash: &str) -> Result<(), StoreError> {
-        self.tx.run(INSERT_KEY, params![&key.id, self.account, hash, &key.hint, &key.name, key.created_at]).await
+        let StoredKey { id, hint, name, scopes, created_at, .. } = key;
+        let values = params![id, self.account, hash, hint, name, scopes.to_text(), *created_at];
+        self.tx.run(INSERT_KEY, values).await
     }
 
     /// All keys, revoked ones too, oldest first.
@@ -135,9 +162,12 @@ impl Scope<'_> {
     /// [`StoreError`].
     pub async fn keys(&mut self) -> Result<Vec<StoredKey>, StoreError> {
         let rows = self.tx.rows(KEYS, params![self.account]).await?;
-        let read = |mut row: crate::engine::Row| {
-            let (id, hint, name) = (row.take()?, row.take()?, row.take()?);
-            Ok(StoredKey { id, hint, name, created_at: row.take()?, revoked_at: row.take()? })
+        let read = |mut row: Row| {
+            let (id, hint, name, scopes) = (row.take()?, row.take()?, row.take()?, read_scopes(&mut row)?);
+            let (created_at, revoked_at) = (row.take()?, row.take()?);
+            let (used, from): (Option<Timestamp>, _) = (row.take()?, row.take()?);
+            let last_used = used.map(|at| KeyUse { at, from });
+            Ok(StoredKey { id, hint, name, scopes, created_at, revoked_at, last_used })
         };
         rows.into_iter().map(read).collect()
     }
@@ -173,4 +203,9 @@ impl Scope<'_> {
     pub async fn numbers_held(&mut self) -> Result<i64, StoreError> {
         self.tx.row(NUMBERS_HELD, params![self.account]).await?.map_or(Ok(0), |mut row| row.take())
     }
+}
+
+fn read_scopes(row: &mut Row) -> Result<KeyScopes, StoreError> {
+    let text: String = row.take()?;
+    KeyScopes::parse(&text).ok_or_else(|| StoreError::Corrupt(format!("scopes {text:?}")))
 }

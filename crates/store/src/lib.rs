@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod audit_log;
 pub mod calls;
 pub mod carrier_releases;
 pub mod contact_cards;
@@ -28,6 +29,7 @@ pub mod renewals;
 pub mod sandbox_world;
 mod scope;
 pub mod send_jobs;
+pub mod sub_accounts;
 mod sums;
 pub mod usage;
 pub mod webhooks;
@@ -66,6 +68,7 @@ fn for_one() -> Vec<Sql> {
     [
         accounts::STATEMENTS,
         agents::STATEMENTS,
+        audit_log::STATEMENTS,
         calls::STATEMENTS,
         carrier_releases::STATEMENTS,
         contact_cards::STATEMENTS,
@@ -84,6 +87,7 @@ fn for_one() -> Vec<Sql> {
         renewals::STATEMENTS,
         sandbox_world::STATEMENTS,
         send_jobs::STATEMENTS,
+        sub_accounts::STATEMENTS,
         sums::STATEMENTS,
         usage::STATEMENTS,
         webhooks::STATEMENTS,

@@ -363,8 +363,10 @@ async fn open_account(app: &App, router: &Router, name: &'static str) -> Client 
         id: ApiKeyId::generate(now),
         hint: "sk_test_…".to_owned(),
         name: name.to_owned(),
+        scopes: KeyScopes::ALL,
         created_at: now,
         revoked_at: None,
+        last_used: None,
     };
     let (hash, opened) = (hash_api_key(&secret), account.clone());
     app.store

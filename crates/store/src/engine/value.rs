@@ -261,7 +261,7 @@ macro_rules! id_values {
 id_values!(
     AccountId,
     AgentId,
-    ApiKeyId,
+    ApiKeyId, AuditId,
     NumberId,
     ConversationId,
     MessageId,

@@ -1,7 +1,7 @@
 //! Accounts, their keys, their hold limit, and the installation's settings.
 
 use offhook_domain::ledger::Book;
-use offhook_domain::{AccountId, ApiKeyId, Id, Micros};
+use offhook_domain::{AccountId, ApiKeyId, Id, KeyScopes, Micros};
 use offhook_store::accounts::StoredKey;
 use offhook_store::{Store, StoreError, Tx};
 use tokio::task::JoinSet;
@@ -101,7 +101,15 @@ async fn add_key(store: &Store, account: &AccountId, hash: &'static str) -> ApiK
     let (account, key) = (account.clone(), id.clone());
     let add = async move |tx: &mut Tx| {
         let (hint, name) = ("sk_test_…abcd".to_owned(), "laptop".to_owned());
-        let key = StoredKey { id: key.clone(), hint, name, created_at: NOON, revoked_at: None };
+        let key = StoredKey {
+            id: key.clone(),
+            hint,
+            name,
+            scopes: KeyScopes::ALL,
+            created_at: NOON,
+            revoked_at: None,
+            last_used: None,
+        };
         tx.of(&account).add_key(&key, hash).await
     };
     store.write(add).await.unwrap();
