@@ -6,7 +6,7 @@ use offhook_domain::{AccountId, ApiKeyId, KeyScopes, Timestamp};
 
 use crate::engine::{Row, Tx, params, statements};
 use crate::error::StoreError;
-use crate::scope::Scope;
+use crate::scope::{Page, Scope, Window};
 
 statements! {
     INSERT_ACCOUNT = "INSERT INTO accounts (id, name, created_at) VALUES ($1, $2, $3)";
@@ -20,6 +20,10 @@ statements! {
         WHERE k.hash = $1 AND k.revoked_at IS NULL AND a.closed_at IS NULL";
     KEYS = "SELECT id, hint, name, scopes, created_at, revoked_at, last_used_at, last_used_from FROM api_keys
         WHERE account_id = $1 ORDER BY id";
+    KEYS_PAGE = "SELECT id, hint, name, scopes, created_at, revoked_at, last_used_at, last_used_from FROM api_keys
+        WHERE account_id = $1 ORDER BY id DESC LIMIT $2 OFFSET $3";
+    COUNT_KEYS = "SELECT COUNT(*) FROM api_keys WHERE account_id = $1";
+    ADMIN_KEY = "SELECT id FROM api_keys WHERE account_id = $1 AND revoked_at IS NULL AND scopes LIKE '%admin%' LIMIT 1";
     REVOKE_KEY = "UPDATE api_keys SET revoked_at = $1 WHERE account_id = $2 AND id = $3 AND revoked_at IS NULL";
     KEY_USED = "UPDATE api_keys SET last_used_at = $1, last_used_from = $2
         WHERE id = $3 AND (last_used_at IS NULL OR last_used_at < $1)";
@@ -162,14 +166,25 @@ impl Scope<'_> {
     /// [`StoreError`].
     pub async fn keys(&mut self) -> Result<Vec<StoredKey>, StoreError> {
         let rows = self.tx.rows(KEYS, params![self.account]).await?;
-        let read = |mut row: Row| {
-            let (id, hint, name, scopes) = (row.take()?, row.take()?, row.take()?, read_scopes(&mut row)?);
-            let (created_at, revoked_at) = (row.take()?, row.take()?);
-            let (used, from): (Option<Timestamp>, _) = (row.take()?, row.take()?);
-            let last_used = used.map(|at| KeyUse { at, from });
-            Ok(StoredKey { id, hint, name, scopes, created_at, revoked_at, last_used })
-        };
-        rows.into_iter().map(read).collect()
+        rows.into_iter().map(read_key).collect()
+    }
+
+    /// As [`Scope::keys`], the newest first and a part at a time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keys_page(&mut self, window: Window) -> Result<Page<StoredKey>, StoreError> {
+        let rows = self.tx.rows(KEYS_PAGE, params![self.account, window.limit, window.offset]).await?;
+        let total = self.tx.one(COUNT_KEYS, params![self.account]).await?.take()?;
+        Ok(Page { items: rows.into_iter().map(read_key).collect::<Result<_, _>>()?, total })
+    }
+
+    /// Whether a key that may do everything is left.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_admin_key(&mut self) -> Result<bool, StoreError> {
+        Ok(self.tx.row(ADMIN_KEY, params![self.account]).await?.is_some())
     }
 
     /// Whether there was such a key to revoke.
@@ -203,6 +218,14 @@ impl Scope<'_> {
     pub async fn numbers_held(&mut self) -> Result<i64, StoreError> {
         self.tx.row(NUMBERS_HELD, params![self.account]).await?.map_or(Ok(0), |mut row| row.take())
     }
+}
+
+fn read_key(mut row: Row) -> Result<StoredKey, StoreError> {
+    let (id, hint, name, scopes) = (row.take()?, row.take()?, row.take()?, read_scopes(&mut row)?);
+    let (created_at, revoked_at) = (row.take()?, row.take()?);
+    let (used, from): (Option<Timestamp>, _) = (row.take()?, row.take()?);
+    let last_used = used.map(|at| KeyUse { at, from });
+    Ok(StoredKey { id, hint, name, scopes, created_at, revoked_at, last_used })
 }
 
 fn read_scopes(row: &mut Row) -> Result<KeyScopes, StoreError> {

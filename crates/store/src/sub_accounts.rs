@@ -121,11 +121,7 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn retaining_accounts(
-        &mut self,
-        after: &str,
-        limit: i64,
-    ) -> Result<Vec<(AccountId, i64)>, StoreError> {
+    pub async fn retaining_accounts(&mut self, after: &str, limit: i64) -> Result<Vec<(AccountId, i64)>, StoreError> {
         let rows = self.rows(RETAINING, params![after, limit]).await?;
         rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?))).collect()
     }

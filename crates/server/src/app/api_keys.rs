@@ -1,6 +1,6 @@
 //! API keys: made, listed and revoked. Doors: the command line, directly or through the control socket.
 
-use offhook_domain::{AccountId, ApiKeyId, Clock, Id};
+use offhook_domain::{AccountId, ApiKeyId, Clock, Id, KeyScopes};
 use offhook_store::accounts::StoredKey;
 use offhook_store::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
@@ -64,7 +64,7 @@ pub fn generate_secret(sandbox: bool) -> String {
     format!("{prefix}{}", hex(&rand::random::<[u8; 32]>()))
 }
 
-/// What is kept of a secret beside its hash. The hint shows a quarter of it at most: a configured key may be short.
+/// What is kept of a secret beside its hash; of a key that may do everything. The hint shows a quarter of it at most: a configured key may be short.
 #[must_use]
 pub fn stored_key(secret: &str, name: &str, at: offhook_domain::Timestamp) -> StoredKey {
     let length = secret.chars().count();
@@ -75,8 +75,10 @@ pub fn stored_key(secret: &str, name: &str, at: offhook_domain::Timestamp) -> St
         id: ApiKeyId::generate(at),
         hint: format!("{head}…{tail}"),
         name: name.to_owned(),
+        scopes: KeyScopes::ALL,
         created_at: at,
         revoked_at: None,
+        last_used: None,
     }
 }
 

@@ -30,6 +30,7 @@ use tower::Service;
 
 use self::patient::Patient;
 use self::seats::{Busy, Seat, Seats};
+use crate::http::client_address::Peer;
 use crate::telemetry::names;
 
 /// The longest head of a request. Each connection may fill so much memory.
@@ -72,7 +73,7 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((socket, _)) => {
+            Ok((socket, peer)) => {
                 while connections.len() >= allowance.connections {
                     seats.make_room();
                     tokio::select! {
@@ -80,7 +81,13 @@ pub async fn serve(
                         Some(ended) = connections.join_next() => watch(ended),
                     }
                 }
-                connections.spawn(converse(socket, router.clone(), seats.take(), allowance.idle, stop.clone()));
+                connections.spawn(converse(
+                    (socket, Peer(peer)),
+                    router.clone(),
+                    seats.take(),
+                    allowance.idle,
+                    stop.clone(),
+                ));
             }
             // It went away before it was its turn.
             Err(error) if is_the_clients(&error) => {}
@@ -100,11 +107,20 @@ pub async fn serve(
 }
 
 /// Serves one connection to its end.
-async fn converse(socket: TcpStream, router: Router, seat: Seat, idle: Duration, stop: CancellationToken) {
+async fn converse(
+    (socket, peer): (TcpStream, Peer),
+    router: Router,
+    seat: Seat,
+    idle: Duration,
+    stop: CancellationToken,
+) {
     // Small answers must not wait for more to send with them.
     drop(socket.set_nodelay(true));
     let handle = seat.handle();
-    let service = service_fn(move |request: Request<Incoming>| answer(router.clone(), request, handle.begin()));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        answer(router.clone(), request, handle.begin())
+    });
     let mut protocol = http1::Builder::new();
     protocol.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(LONGEST_HEAD);
     let serving = protocol.serve_connection(TokioIo::new(Patient::new(socket, UNTAKEN)), service);

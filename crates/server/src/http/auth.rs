@@ -1,47 +1,48 @@
-//! Who is asking: `Authorization: Bearer sk_…` to a [`Caller`].
+//! Who is asking: `Authorization: Bearer sk_…` to a [`Caller`]; and for whom: `X-Sub-Account-Id`.
 
-use std::time::Duration;
-
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use offhook_domain::{AccountId, ApiKeyId, Id};
+use offhook_domain::{AccountId, ApiKeyId, Id, KeyScopes};
 use offhook_store::accounts::KeyOwner;
+use offhook_store::{StoreError, Tx};
 
+use super::client_address::client_address;
 use super::error::ApiError;
+use super::extract::Named;
+pub use super::key_cache::{KeyCache, key_cache};
+use super::scopes;
 use crate::app::{App, hash_api_key};
 
-/// For how long a key that was good is taken for good without asking the store again. A key revoked on
-/// another node works at most this much longer.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
-
 /// Names the sub-account a request is for.
-const SCOPE: &str = "x-sub-account-id";
+const SUB_ACCOUNT: &str = "x-sub-account-id";
 
-/// Key owners by hash.
-pub type KeyCache = moka::sync::Cache<String, KeyOwner>;
-
-/// An empty cache of keys.
-#[must_use]
-pub fn key_cache() -> KeyCache {
-    moka::sync::Cache::builder().max_capacity(10_000).time_to_live(TRUSTED_FOR).build()
-}
-
-/// The account that asks, proven by its key.
+/// Who asks, proven by a key, and for which account.
 #[derive(Debug, Clone)]
 pub struct Caller {
+    /// The account that is acted on: the key's own, or the sub-account that its request names.
     pub account: AccountId,
+    /// Who pays for it: its master, or itself.
+    pub payer: AccountId,
     pub key: ApiKeyId,
+    pub scopes: KeyScopes,
+    /// The client's address, where it is known.
+    pub address: Option<String>,
 }
 
-/// Lets a request pass that carries a good key.
+impl Caller {
+    /// Whether the account that is acted on is a sub-account.
+    #[must_use]
+    pub fn is_sub_account(&self) -> bool {
+        self.account != self.payer
+    }
+}
+
+/// Lets a request pass that carries a good key which may do this.
 pub async fn require_key(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let key_hash = presented_key(request.headers());
-    let scope = request.headers().get(SCOPE).cloned();
-    let caller = authenticate(&app, key_hash).await.and_then(|caller| check_scope(caller, scope.as_ref()));
-    match caller {
+    match identify(&app, &request).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -50,13 +51,31 @@ pub async fn require_key(State(app): State<App>, mut request: Request, next: Nex
     }
 }
 
-/// A request scoped to an account that is no child of the caller must not act on the caller's own.
-fn check_scope(caller: Caller, scope: Option<&HeaderValue>) -> Result<Caller, ApiError> {
-    match scope {
-        Some(id) if !id.is_empty() && id.as_bytes() != caller.account.as_str().as_bytes() => {
-            Err(ApiError::not_found("SUB_ACCOUNT_NOT_FOUND", "sub-account"))
+/// What is needed of a request is taken from it before anything is waited for: its body need not be shared by threads.
+fn identify<'a>(app: &'a App, request: &Request) -> impl Future<Output = Result<Caller, ApiError>> + Send + use<'a> {
+    let hash = presented_key(request.headers());
+    let route = request.extensions().get::<MatchedPath>();
+    let needed = scopes::needed(request.method(), route.map_or("", MatchedPath::as_str));
+    let asked_for = request.headers().get(SUB_ACCOUNT).filter(|id| !id.is_empty());
+    let asked_for = asked_for.map(|id| AccountId::parse(id.to_str().unwrap_or_default()).ok());
+    let trusted = &app.config.server.trusted_proxies;
+    let address = client_address(request.extensions(), request.headers(), trusted).map(|found| found.to_string());
+    async move {
+        let owner = authenticate(app, hash?).await?;
+        app.keys.was_used(&owner.key, app.now(), || address.clone());
+        if !owner.scopes.allow(needed) {
+            let message = format!("this key has not the scope {:?} that this needs", needed.as_str());
+            return Err(ApiError::forbidden(message));
         }
-        _ => Ok(caller),
+        let KeyOwner { key, account, payer, scopes } = owner;
+        let account = match asked_for {
+            None => account,
+            Some(Some(asked)) if asked == account => account,
+            Some(Some(asked)) if is_open_child(app, &account, &asked).await? => asked,
+            // It must not act on the caller's own account instead.
+            Some(_) => return Err(AccountId::missing()),
+        };
+        Ok(Caller { account, payer, key, scopes, address })
     }
 }
 
@@ -72,16 +91,28 @@ fn presented_key(headers: &HeaderMap) -> Result<String, ApiError> {
     Ok(hash_api_key(key))
 }
 
-async fn authenticate(app: &App, key_hash: Result<String, ApiError>) -> Result<Caller, ApiError> {
-    let hash = key_hash?;
-    if let Some(owner) = app.keys.get(&hash) {
-        return Ok(Caller { account: owner.account, key: owner.key });
+async fn authenticate(app: &App, hash: String) -> Result<KeyOwner, ApiError> {
+    if let Some(owner) = app.keys.owner(&hash) {
+        return Ok(owner);
     }
     let wanted = hash.clone();
     let owner = app.store.read::<_, ApiError>(async move |tx| Ok(tx.key_owner(&wanted).await?)).await?;
     let owner = owner.ok_or_else(|| ApiError::unauthorized("the API key is unknown or revoked"))?;
-    app.keys.insert(hash, owner.clone());
-    Ok(Caller { account: owner.account, key: owner.key })
+    app.keys.remember(hash, owner.clone());
+    Ok(owner)
+}
+
+async fn is_open_child(app: &App, master: &AccountId, child: &AccountId) -> Result<bool, ApiError> {
+    if app.keys.is_family(master, child) {
+        return Ok(true);
+    }
+    let (ours, theirs) = (master.clone(), child.clone());
+    let find = async move |tx: &mut Tx| tx.of(&ours).sub_account(&theirs).await;
+    let found = app.store.read::<_, StoreError>(find).await?;
+    if found.is_some() {
+        app.keys.remember_family(master.clone(), child.clone());
+    }
+    Ok(found.is_some())
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

@@ -1,5 +1,6 @@
 //! The OpenAPI document: its head, and what the derive macros can't say about our requests.
 
+use axum::http::Method;
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::schema::{SchemaType, Type};
@@ -85,6 +86,19 @@ fn may_be_left_out(operation: &mut Operation, components: &Components) {
     if !asks_for_something {
         body.required = Some(Required::False);
     }
+}
+
+/// The operations of a path, each with its method.
+pub fn operations_of(path: PathItem) -> impl Iterator<Item = (Method, Operation)> {
+    let PathItem { get, put, post, delete, patch, .. } = path;
+    let all = [
+        (Method::GET, get),
+        (Method::PUT, put),
+        (Method::POST, post),
+        (Method::DELETE, delete),
+        (Method::PATCH, patch),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation?)))
 }
 
 fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

@@ -74,6 +74,11 @@ impl ApiError {
         Self::new(StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_BALANCE", "validation_error", message)
     }
 
+    /// 403: the key may not do this.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "permission_error", message)
+    }
+
     /// 404: absent, or another account's. `code` is such as `AGENT_NOT_FOUND`.
     pub fn not_found(code: &'static str, what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, "not_found", format!("{what} not found"))

@@ -148,6 +148,9 @@ macro_rules! named {
 }
 
 named!(
+    // The only accounts that have routes are sub-accounts.
+    AccountId "SUB_ACCOUNT_NOT_FOUND" "sub-account",
+    ApiKeyId "KEY_NOT_FOUND" "key",
     AgentId "AGENT_NOT_FOUND" "agent",
     NumberId "PHONE_NUMBER_NOT_FOUND" "phone number",
     ConversationId "CONVERSATION_NOT_FOUND" "conversation",

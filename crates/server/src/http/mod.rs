@@ -1,14 +1,19 @@
 //! The REST door. [`router`] is the table of contents: every route and its handler.
 
+mod account;
 mod agents;
+mod audit_log;
 pub mod auth;
 mod calls;
+pub mod client_address;
 mod contacts;
 mod conversations;
 mod document;
 pub(crate) mod error;
 mod extract;
 mod fields;
+mod key_cache;
+mod keys;
 mod limits;
 mod messages;
 pub(crate) mod numbers;
@@ -18,6 +23,8 @@ mod page;
 pub(crate) mod rate_limits;
 mod request_id;
 mod sandbox;
+mod scopes;
+mod sub_accounts;
 mod usage;
 mod values;
 mod webhooks;
@@ -63,6 +70,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 fn routes(app: &App) -> OpenApiRouter<App> {
     let with_key = with_key()
+        .layer(from_fn_with_state(app.clone(), audit_log::record))
         .layer(from_fn_with_state(app.clone(), once::remember))
         .layer(from_fn_with_state(app.clone(), rate_limits::limit))
         .layer(from_fn_with_state(app.clone(), auth::require_key));
@@ -83,6 +91,7 @@ fn sandbox_routes() -> OpenApiRouter<App> {
 /// What an account asks with its key.
 fn with_key() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .merge(tenancy_routes())
         .routes(routes!(agents::list::handle, agents::create::handle))
         .routes(routes!(agents::voices::handle))
         .routes(routes!(agents::get::handle, agents::update::handle, agents::delete::handle))
@@ -125,6 +134,17 @@ fn with_key() -> OpenApiRouter<App> {
         .routes(routes!(agents::webhook::get::handle, agents::webhook::set::handle, agents::webhook::delete::handle))
         .routes(routes!(agents::webhook::test::handle))
         .routes(routes!(agents::webhook::deliveries::handle))
+}
+
+/// The account, its keys, its sub-accounts and its log.
+fn tenancy_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(account::get::handle, account::update::handle))
+        .routes(routes!(audit_log::list::handle))
+        .routes(routes!(keys::list::handle, keys::create::handle))
+        .routes(routes!(keys::revoke::handle))
+        .routes(routes!(sub_accounts::list::handle, sub_accounts::create::handle))
+        .routes(routes!(sub_accounts::update::handle, sub_accounts::close::handle))
 }
 
 async fn no_route(uri: Uri) -> ApiError {

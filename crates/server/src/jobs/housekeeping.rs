@@ -45,6 +45,7 @@ async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
             break;
         }
     }
+    note_key_uses(app).await?;
     show_send_queue(app).await?;
     show_delivery_queue(app).await?;
     forget_deliveries(app).await?;
@@ -59,6 +60,18 @@ async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
             .await?;
     }
     Ok(())
+}
+
+/// Writes down which keys were used lately, and from where.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn note_key_uses(app: &App) -> Result<(), StoreError> {
+    let uses = app.keys.take_uses();
+    if uses.is_empty() {
+        return Ok(());
+    }
+    app.store.write(async move |tx: &mut Tx| tx.keys_were_used(&uses).await).await
 }
 
 async fn show_send_queue(app: &App) -> Result<(), StoreError> {

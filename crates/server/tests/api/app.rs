@@ -22,7 +22,7 @@ use axum::Router;
 use offhook_carriers::{Carrier, Inbound, InboundMessage, SandboxCarrier};
 use offhook_domain::number::{Number, NumberStatus};
 use offhook_domain::{
-    AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, MessageId, NumberId, PurchaseId, Timestamp,
+    AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, KeyScopes, MessageId, NumberId, PurchaseId, Timestamp,
 };
 use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key, receiving};
 use offhook_server::config::Config;

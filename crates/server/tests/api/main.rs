@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod accepting;
+mod accounts;
 mod agents;
 mod app;
 mod bootstrap;

@@ -261,7 +261,8 @@ macro_rules! id_values {
 id_values!(
     AccountId,
     AgentId,
-    ApiKeyId, AuditId,
+    ApiKeyId,
+    AuditId,
     NumberId,
     ConversationId,
     MessageId,

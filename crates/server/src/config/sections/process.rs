@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
@@ -19,6 +20,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// How the world reaches this server; `Config::public_url` has the fallback.
     pub public_url: Option<Url>,
+    /// Networks of the proxies whose word on who is asking is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// Connections of clients at a time.
     pub connections: usize,
     /// How long a client may take for the head of a request, or leave its connection unused.
@@ -42,6 +45,11 @@ impl Server {
             public_url: reader.optional("server.public_url", "must be an http or https URL without a query", |text| {
                 web_url(text).filter(|url| url.query().is_none() && url.fragment().is_none())
             }),
+            trusted_proxies: reader.each(
+                "server.trusted_proxies",
+                "must be a list of networks like \"10.1.0.0/16\"",
+                |text| text.parse().ok(),
+            ),
             connections: reader.count("server.connections", 1..=1_000_000),
             idle_timeout: reader.seconds("server.idle_timeout_seconds", 1..=3600),
             request_timeout: reader.seconds("server.request_timeout_seconds", 1..=3600),

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 use http_body_util::BodyExt;
-use offhook_domain::{ApiKeyId, Id, SystemClock};
+use offhook_domain::{ApiKeyId, Id, KeyScopes, SystemClock};
 use offhook_store::Store;
 use tower::ServiceExt;
 
@@ -90,5 +90,5 @@ async fn open(folder: &std::path::Path) -> (App, Caller) {
     let make = async move |tx: &mut Tx| tx.create_account(&opened, "test", now).await;
     app.store.write::<_, StoreError>(make).await.unwrap();
     let key = ApiKeyId::generate(now);
-    (app, Caller { account, key })
+    (app, Caller { payer: account.clone(), account, key, scopes: KeyScopes::ALL, address: None })
 }

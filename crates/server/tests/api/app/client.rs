@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use offhook_domain::AccountId;
+use offhook_domain::{AccountId, Id};
 use offhook_server::app::App;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -18,16 +18,34 @@ pub struct Client {
     pub account: AccountId,
     router: Router,
     key: Option<String>,
+    /// Sent as `X-Sub-Account-Id`.
+    sub_account: Option<AccountId>,
 }
 
 impl Client {
     pub fn new(app: App, router: Router, account: AccountId, key: Option<String>) -> Self {
-        Self { app, account, router, key }
+        Self { app, account, router, key, sub_account: None }
     }
 
     /// The same client at another process.
     pub fn at(&self, app: App, router: Router) -> Self {
-        Self { app, router, account: self.account.clone(), key: self.key.clone() }
+        Self { app, router, ..self.clone() }
+    }
+
+    /// The same key's requests for a sub-account.
+    pub fn acting_for(&self, sub_account: &str) -> Self {
+        let sub_account = AccountId::parse(sub_account).unwrap();
+        Self { account: sub_account.clone(), sub_account: Some(sub_account), ..self.clone() }
+    }
+
+    /// The account's id as text.
+    pub fn account_id(&self) -> &str {
+        self.account.as_str()
+    }
+
+    /// The same account's requests with another key.
+    pub fn with_secret(&self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), sub_account: None, ..self.clone() }
     }
 
     pub fn get(&self, path: &str) -> Call {
@@ -56,6 +74,9 @@ impl Client {
         *request.uri_mut() = path.parse().unwrap();
         if let Some(key) = &self.key {
             request.headers_mut().insert(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
+        }
+        if let Some(sub_account) = &self.sub_account {
+            request.headers_mut().insert("x-sub-account-id", sub_account.as_str().parse().unwrap());
         }
         Call { router: self.router.clone(), request }
     }

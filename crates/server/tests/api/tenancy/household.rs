@@ -78,6 +78,11 @@ impl Household {
         household.furnish_agents_and_numbers().await;
         household.furnish_conversations(app).await;
         household.keep_call(app).await;
+        let named = json!({"name": words});
+        let child = id(&household.client.post("/v1/sub-accounts").json(named.clone()).await.created());
+        let key = id(&household.client.post("/v1/keys").json(named).await.created());
+        household.keep(Kind::SubAccount, vec![child]);
+        household.keep(Kind::Key, vec![key]);
         let log = household.client.get("/v1/webhooks/deliveries").await.ok();
         household.keep(Kind::Delivery, log["items"].as_array().unwrap().iter().map(id).collect());
         household

@@ -20,6 +20,8 @@ pub enum Kind {
     Conversation,
     Message,
     Delivery,
+    Key,
+    SubAccount,
     /// Words in a list that can be searched.
     Words,
 }
@@ -35,6 +37,8 @@ impl Kind {
             Self::Conversation => "conv_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Message => "msg_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Delivery => "del_06ck3v0w2e8zg1m8t4q7x5n9ra",
+            Self::Key => "key_06ck3v0w2e8zg1m8t4q7x5n9ra",
+            Self::SubAccount => "acct_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Words => "nobody",
         }
     }
@@ -48,6 +52,8 @@ impl Kind {
             "conversations" => Self::Conversation,
             "messages" => Self::Message,
             "deliveries" => Self::Delivery,
+            "keys" => Self::Key,
+            "sub-accounts" => Self::SubAccount,
             _ => return None,
         })
     }
@@ -133,6 +139,12 @@ const NAMES_NOTHING: &[&str] = &[
     "reaction",
     // The customer's own reference, which is looked up nowhere.
     "externalId",
+    // What a key may do, what an account sets, and which part of its log is asked for.
+    "scopes",
+    "retentionDays",
+    "dailySpendLimit",
+    "action",
+    "since",
     // What is written, and to whom: receivers are not the account's. There are no groups yet.
     "body",
     "message",
@@ -345,6 +357,10 @@ fn body_of(operation: &str, own: &Own) -> Option<Value> {
         "attachNumber" => json!({"numberId": own.id(Kind::Number, 0)}),
         "setWebhook" | "setAgentWebhook" => json!({"url": format!("{}/again", own.endpoint)}),
         "testWebhook" | "testAgentWebhook" => json!({"message": own.words}),
+        "createKey" => json!({"name": own.words, "scopes": ["read"]}),
+        "createSubAccount" | "updateSubAccount" => json!({"name": format!("{} and child", own.words)}),
+        "updateAccount" => json!({"name": own.words}),
+        "exportContact" | "eraseContact" => json!({"phoneNumber": own.another_handset()}),
         "createContact" => json!({"phoneNumber": own.another_handset(), "name": own.words}),
         "updateContact" => json!({"notes": format!("{} again", own.words)}),
         "updateConversation" => json!({"metadata": {"of": own.words}}),

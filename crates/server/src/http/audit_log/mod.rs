@@ -1,0 +1,6 @@
+//! `/v1/audit-log`: who did what to the account, and with which key.
+
+pub mod list;
+mod record;
+
+pub use record::record;
