@@ -30,6 +30,8 @@ CREATE TABLE audit_log (
     request_id TEXT,
     -- The answer's status; NULL while the act is under way, or where a crash cut it off.
     status BIGINT,
+    -- 1 where it had been done before, under the same Idempotency-Key.
+    replayed BIGINT NOT NULL DEFAULT 0,
     at BIGINT NOT NULL
 ) {clustered};
 CREATE INDEX audit_log_by_account ON audit_log (account_id, id);

@@ -12,9 +12,9 @@ use crate::scope::{Page, Scope, Window};
 statements! {
     INSERT = "INSERT INTO audit_log (id, account_id, actor, key_id, remote_address, action, target, request_id, status, at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-    CONCLUDE = "UPDATE audit_log SET status = $1, target = COALESCE($2, target)
-        WHERE account_id = $3 AND id = $4 AND status IS NULL";
-    LIST = "SELECT id, actor, key_id, remote_address, action, target, request_id, status, at FROM audit_log
+    CONCLUDE = "UPDATE audit_log SET status = $1, replayed = $2, target = COALESCE($3, target)
+        WHERE account_id = $4 AND id = $5 AND status IS NULL";
+    LIST = "SELECT id, actor, key_id, remote_address, action, target, request_id, status, replayed, at FROM audit_log
         WHERE account_id = $1 AND id >= $2 AND ($3 = '' OR action = $3) ORDER BY id DESC LIMIT $4 OFFSET $5";
     COUNT = "SELECT COUNT(*) FROM audit_log WHERE account_id = $1 AND id >= $2 AND ($3 = '' OR action = $3)";
 }
@@ -44,7 +44,18 @@ pub struct AuditLine {
     pub request_id: Option<String>,
     /// The answer's status. `None` while it is under way, or where a crash cut it off.
     pub status: Option<i64>,
+    /// It had been done before, under the same `Idempotency-Key`: this request was only answered again.
+    pub replayed: bool,
     pub at: Timestamp,
+}
+
+/// What came of an act.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    pub status: i64,
+    pub replayed: bool,
+    /// What it was done to, where that is known only now.
+    pub target: Option<String>,
 }
 
 /// Which lines are asked for.
@@ -80,6 +91,7 @@ impl AuditLine {
             target: Some(target.to_owned()),
             request_id: None,
             status: Some(200),
+            replayed: false,
             at,
         }
     }
@@ -91,7 +103,7 @@ impl Scope<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn audit(&mut self, line: &AuditLine) -> Result<(), StoreError> {
-        let AuditLine { id, actor, key, remote_address, action, target, request_id, status, at } = line;
+        let AuditLine { id, actor, key, remote_address, action, target, request_id, status, at, .. } = line;
         let values = params![
             id,
             self.account,
@@ -107,12 +119,13 @@ impl Scope<'_> {
         self.tx.run(INSERT, values).await
     }
 
-    /// Adds the outcome to a line that has none, and what it was done to where that is known only now.
+    /// Adds the outcome to a line that has none.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn conclude_audit(&mut self, id: &AuditId, status: i64, target: Option<&str>) -> Result<(), StoreError> {
-        self.tx.run(CONCLUDE, params![status, target, self.account, id]).await
+    pub async fn conclude_audit(&mut self, id: &AuditId, outcome: &Outcome) -> Result<(), StoreError> {
+        let Outcome { status, replayed, target } = outcome;
+        self.tx.run(CONCLUDE, params![*status, i64::from(*replayed), target.as_ref(), self.account, id]).await
     }
 
     /// The newest lines first.
@@ -148,6 +161,7 @@ fn read(mut row: Row) -> Result<AuditLine, StoreError> {
         target: row.take()?,
         request_id: row.take()?,
         status: row.take()?,
+        replayed: row.take::<i64>()? != 0,
         at: row.take()?,
     })
 }

@@ -263,6 +263,11 @@ pub fn replayed(reply: Reply) -> Response {
     response
 }
 
+/// Whether an answer is a kept one.
+pub fn is_replayed(answer: &Response) -> bool {
+    answer.headers().contains_key(REPLAYED)
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Once {
     type Rejection = std::convert::Infallible;
 

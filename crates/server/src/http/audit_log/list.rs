@@ -36,14 +36,27 @@ pub struct AuditView {
     request_id: Option<String>,
     /// The answer's HTTP status. Null while it is under way, or where a crash cut it off.
     status: Option<i64>,
+    /// It had been done before, under the same `Idempotency-Key`: this request was only answered again.
+    replayed: bool,
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
 }
 
 impl AuditView {
     fn of(line: AuditLine) -> Self {
-        let AuditLine { id, actor, key, remote_address, action, target, request_id, status, at } = line;
-        Self { id, actor: actor.as_str(), key_id: key, remote_address, action, target, request_id, status, at }
+        let AuditLine { id, actor, key, remote_address, action, target, request_id, status, replayed, at } = line;
+        Self {
+            id,
+            actor: actor.as_str(),
+            key_id: key,
+            remote_address,
+            action,
+            target,
+            request_id,
+            status,
+            replayed,
+            at,
+        }
     }
 }
 

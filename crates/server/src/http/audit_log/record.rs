@@ -13,13 +13,13 @@ use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use offhook_domain::{AuditId, Id, KeyScope};
-use offhook_store::audit_log::{Actor, AuditLine};
+use offhook_store::audit_log::{Actor, AuditLine, Outcome};
 use offhook_store::{StoreError, Tx};
 
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::error::ApiError;
-use crate::http::{document, request_id, scopes};
+use crate::http::{document, once, request_id, scopes};
 
 /// Operations' names by their method and route.
 static OPERATIONS: LazyLock<HashMap<String, String>> = LazyLock::new(operations);
@@ -41,8 +41,9 @@ pub async fn record(State(app): State<App>, request: Request, next: Next) -> Res
         };
     }
     let (answer, target) = target_of(next.run(request).await).await;
-    let status = i64::from(answer.status().as_u16());
-    let conclude = async move |tx: &mut Tx| tx.of(&account).conclude_audit(&id, status, target.as_deref()).await;
+    let (status, replayed) = (i64::from(answer.status().as_u16()), once::is_replayed(&answer));
+    let outcome = Outcome { status, replayed, target };
+    let conclude = async move |tx: &mut Tx| tx.of(&account).conclude_audit(&id, &outcome).await;
     if let Err(error) = app.store.write::<_, StoreError>(conclude).await {
         tracing::warn!(%error, "the outcome of an act is missing in the audit log");
     }
@@ -64,6 +65,7 @@ fn line_of(app: &App, request: &Request) -> Option<(Caller, AuditLine)> {
             target: target_in_path(route, request.uri().path()),
             request_id: Some(request_id::current()).filter(|id| !id.is_empty()),
             status: None,
+            replayed: false,
             at: now,
         };
         (caller, line)

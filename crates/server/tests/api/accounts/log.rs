@@ -54,10 +54,12 @@ async fn a_masters_act_is_in_the_sub_accounts_log() {
 }
 
 #[tokio::test]
-async fn an_act_that_is_only_replayed_is_logged_once() {
+async fn an_act_that_is_only_answered_again_is_marked() {
     let app = TestApp::start().await;
     for _ in 0..2 {
         app.post("/v1/agents").json(json!({"name": "Agent"})).once("once").await.ok();
     }
-    assert_eq!(app.get("/v1/audit-log").await.ok()["total"], 1);
+    let log = app.get("/v1/audit-log").await.ok();
+    assert_eq!((&log["data"][0]["replayed"], &log["data"][1]["replayed"]), (&json!(true), &json!(false)));
+    assert_eq!(log["data"][0]["target"], log["data"][1]["target"]);
 }
