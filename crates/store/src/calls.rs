@@ -44,7 +44,9 @@ impl Scope<'_> {
     }
 }
 
-fn read(mut row: Row) -> Result<Call, StoreError> {
+/// # Errors
+/// [`StoreError::Corrupt`] for a row that is none.
+pub(crate) fn read(mut row: Row) -> Result<Call, StoreError> {
     Ok(Call {
         id: row.take()?,
         agent_id: row.take()?,

@@ -110,7 +110,9 @@ fn pattern(search: &str) -> String {
     pattern
 }
 
-fn read(mut row: Row) -> Result<Contact, StoreError> {
+/// # Errors
+/// [`StoreError::Corrupt`] for a row that is none.
+pub(crate) fn read(mut row: Row) -> Result<Contact, StoreError> {
     Ok(Contact {
         id: row.take()?,
         phone_number: row.take()?,

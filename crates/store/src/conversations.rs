@@ -80,7 +80,9 @@ impl Scope<'_> {
     }
 }
 
-fn read(mut row: Row) -> Result<Conversation, StoreError> {
+/// # Errors
+/// [`StoreError::Corrupt`] for a row that is none.
+pub(crate) fn read(mut row: Row) -> Result<Conversation, StoreError> {
     Ok(Conversation {
         id: row.take()?,
         account_id: row.take()?,

@@ -23,6 +23,7 @@ mod migrate;
 pub mod numbers;
 pub mod outcomes;
 pub mod payers;
+pub mod privacy;
 pub mod purchases;
 pub mod rate_buckets;
 pub mod renewals;
@@ -51,6 +52,7 @@ pub fn every_statement(engine: Engine) -> Vec<Sql> {
         numbers::STATEMENTS_FOR_MANY,
         outcomes::STATEMENTS_FOR_MANY,
         payers::STATEMENTS_FOR_MANY,
+        privacy::STATEMENTS_FOR_MANY,
         sandbox_world::STATEMENTS_FOR_MANY,
         send_jobs::STATEMENTS_FOR_MANY,
         webhooks::STATEMENTS_FOR_MANY,
@@ -83,6 +85,7 @@ fn for_one() -> Vec<Sql> {
         messages::STATEMENTS,
         numbers::STATEMENTS,
         outcomes::STATEMENTS,
+        privacy::STATEMENTS,
         purchases::STATEMENTS,
         renewals::STATEMENTS,
         sandbox_world::STATEMENTS,

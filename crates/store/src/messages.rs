@@ -85,7 +85,9 @@ fn slice(mut rows: Vec<Row>, limit: i64) -> Result<Slice<Message>, StoreError> {
     Ok(Slice { items: rows.into_iter().map(read).collect::<Result<_, _>>()?, has_more })
 }
 
-fn read(mut row: Row) -> Result<Message, StoreError> {
+/// # Errors
+/// [`StoreError::Corrupt`] for a row that is none.
+pub(crate) fn read(mut row: Row) -> Result<Message, StoreError> {
     let (id, account_id, number_id, conversation_id) = (row.take()?, row.take()?, row.take()?, row.take()?);
     let direction = read_direction(&row.take::<String>()?)?;
     let channel = read_channel(&row.take::<String>()?)?;

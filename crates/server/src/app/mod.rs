@@ -6,6 +6,7 @@ pub mod api_keys;
 pub mod bootstrap;
 pub mod buy_number;
 mod carriers;
+pub mod erase_person;
 mod fit_inbound;
 mod offers;
 mod place_messages;

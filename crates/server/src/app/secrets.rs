@@ -28,12 +28,23 @@ pub struct NotOpened;
 #[derive(Clone)]
 pub struct Sealer {
     cipher: XChaCha20Poly1305,
+    /// For fingerprints alone, so that none of them says anything of the key.
+    fingerprint_key: [u8; 32],
 }
 
 impl Sealer {
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(&Key::from(*key)) }
+        let fingerprint_key = Sha256::new().chain_update(b"offhook fingerprints").chain_update(key).finalize().into();
+        Self { cipher: XChaCha20Poly1305::new(&Key::from(*key)), fingerprint_key }
+    }
+
+    /// A text by which another one can be told to be the same, and nothing else: there are few phone numbers, so that a
+    /// plain hash could be guessed.
+    #[must_use]
+    pub fn fingerprint(&self, text: &str) -> String {
+        let digest = Sha256::new().chain_update(self.fingerprint_key).chain_update(text).finalize();
+        hex(digest.first_chunk::<12>().map_or(&[], |some| some.as_slice()))
     }
 
     /// # Panics
@@ -58,6 +69,15 @@ impl Sealer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fingerprint_is_this_installations() {
+        let number = "+14155550100";
+        let print = Sealer::new(&[7; 32]).fingerprint(number);
+        assert_eq!((print.len(), &print), (24, &Sealer::new(&[7; 32]).fingerprint(number)));
+        assert_ne!(print, Sealer::new(&[8; 32]).fingerprint(number));
+        assert_ne!(print, Sealer::new(&[7; 32]).fingerprint("+14155550101"));
+    }
 
     #[test]
     fn what_is_sealed_opens_with_the_same_key_only() {

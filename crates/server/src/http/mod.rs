@@ -20,6 +20,7 @@ pub(crate) mod numbers;
 pub(crate) mod once;
 mod ops;
 mod page;
+mod privacy;
 pub(crate) mod rate_limits;
 mod request_id;
 mod sandbox;
@@ -143,6 +144,8 @@ fn tenancy_routes() -> OpenApiRouter<App> {
         .routes(routes!(audit_log::list::handle))
         .routes(routes!(keys::list::handle, keys::create::handle))
         .routes(routes!(keys::revoke::handle))
+        .routes(routes!(privacy::erase::handle))
+        .routes(routes!(privacy::export::handle))
         .routes(routes!(sub_accounts::list::handle, sub_accounts::create::handle))
         .routes(routes!(sub_accounts::update::handle, sub_accounts::close::handle))
 }

@@ -50,6 +50,7 @@ async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
     show_delivery_queue(app).await?;
     forget_deliveries(app).await?;
     if prune {
+        super::retention::round(app).await?;
         let now = app.now();
         app.store
             .write::<_, StoreError>(async move |tx: &mut Tx| {

@@ -7,5 +7,6 @@ pub mod lines;
 pub mod numbers;
 mod persist;
 pub mod renew_numbers;
+pub mod retention;
 pub mod sandbox_air;
 pub mod send_messages;

@@ -12,7 +12,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use offhook_domain::{AuditId, Id, KeyScope};
+use offhook_domain::{AuditId, E164, Id, KeyScope};
 use offhook_store::audit_log::{Actor, AuditLine, Outcome};
 use offhook_store::{StoreError, Tx};
 
@@ -27,6 +27,12 @@ static OPERATIONS: LazyLock<HashMap<String, String>> = LazyLock::new(operations)
 /// What an act was done to, where neither path nor answer says so by an id: an extension of the answer.
 #[derive(Debug, Clone)]
 pub struct Target(pub String);
+
+/// A person as the log names one: by a hash that only this installation can make, so that the log tells whether somebody was
+/// erased and not who.
+pub fn target_of_person(app: &App, person: &E164) -> Target {
+    Target(format!("person {}", app.sealer.fingerprint(person.as_str())))
+}
 
 /// Keeps a line of requests that change how the account is set up, or that take its contents away.
 pub async fn record(State(app): State<App>, request: Request, next: Next) -> Response {

@@ -34,7 +34,7 @@ pub struct ContactView {
 }
 
 impl ContactView {
-    fn of(contact: Contact) -> Self {
+    pub fn of(contact: Contact) -> Self {
         let Contact { id, phone_number, name, email, notes, created_at, updated_at } = contact;
         Self { id, phone_number, name, email, notes, created_at, updated_at }
     }

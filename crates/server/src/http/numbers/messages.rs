@@ -43,7 +43,7 @@ pub struct NumberMessage {
 }
 
 impl NumberMessage {
-    fn of(message: Message) -> Self {
+    pub fn of(message: Message) -> Self {
         Self {
             id: message.id,
             from_: message.from.clone(),

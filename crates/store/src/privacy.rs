@@ -1,0 +1,250 @@
+//! What is kept of one person, to be handed out or erased; and what is older than an account wants to keep.
+//!
+//! In: an account and the other side's number, or a time. Out: its messages and calls, or how much is gone. Each step is one
+//! transaction of bounded work, and finds by itself what is left to do. What is still on its way is never touched: a text
+//! without its words must not go out.
+
+use std::collections::{BTreeMap, HashSet};
+
+use offhook_domain::call::Call;
+use offhook_domain::contact::Contact;
+use offhook_domain::conversation::Conversation;
+use offhook_domain::message::Message;
+use offhook_domain::{ConversationId, NumberId, Timestamp};
+
+use crate::engine::{Row, params, statements, statements_for_many};
+use crate::error::StoreError;
+use crate::scope::Scope;
+use crate::{calls, contacts, conversations, messages};
+
+statements! {
+    CONTACT = "SELECT id, phone_number, name, email, notes, created_at, updated_at FROM contacts
+        WHERE account_id = $1 AND phone_number = $2";
+    DELETE_CONTACT = "DELETE FROM contacts WHERE account_id = $1 AND phone_number = $2";
+    // By way of the numbers: an index over participants would make every message dearer.
+    CONVERSATIONS = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
+        c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status
+        FROM numbers n JOIN conversations c ON c.number_id = n.id AND c.participant = $1
+        LEFT JOIN agents a ON a.id = c.agent_id
+        WHERE n.account_id = $2 AND c.account_id = $2 ORDER BY c.phone_number";
+    MESSAGES = "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.direction, m.channel, m.status,
+        m.body, m.media_urls, m.segments, m.error_code, m.failure_reason, m.carrier, m.carrier_message_id, m.at,
+        m.delivered_at, c.phone_number, c.participant FROM messages m JOIN conversations c ON c.id = m.conversation_id
+        WHERE m.conversation_id = $1 AND m.account_id = $2 AND m.at > $3 ORDER BY m.at LIMIT $4";
+    CALLS = "SELECT c.id, c.agent_id, a.name, c.number_id, c.phone_number, c.from_number, c.to_number, c.direction,
+        c.status, c.end_reason, c.started_at, c.ended_at, c.last_transcript_snippet, c.recording_path
+        FROM numbers n JOIN calls c ON c.number_id = n.id LEFT JOIN agents a ON a.id = c.agent_id
+        WHERE n.account_id = $1 AND c.account_id = $1 AND (c.from_number = $2 OR c.to_number = $2)
+        ORDER BY c.id LIMIT $3";
+    BLANK_CALL = "UPDATE calls SET last_transcript_snippet = NULL, recording_path = NULL
+        WHERE account_id = $1 AND id = $2";
+    BLANK_CONVERSATION = "UPDATE conversations SET last_message_preview = '', metadata = NULL, group_name = NULL
+        WHERE account_id = $1 AND id = $2";
+    PORTION = "SELECT at, status FROM messages WHERE conversation_id = $1 AND account_id = $2 AND at > $3
+        ORDER BY at LIMIT $4";
+    BLANK_MESSAGES = "UPDATE messages SET body = '', media_urls = NULL WHERE conversation_id = $1 AND account_id = $2
+        AND at > $3 AND at <= $4 AND status <> 'queued'";
+    DELIVERIES = "SELECT id, event_id, lane, status, at FROM deliveries WHERE account_id = $1 AND at > $2
+        ORDER BY at LIMIT $3";
+    NUMBERS = "SELECT id FROM numbers WHERE account_id = $1 ORDER BY id";
+    OLD_MESSAGES = "SELECT m.id, m.conversation_id, c.participant FROM messages m
+        JOIN conversations c ON c.id = m.conversation_id
+        WHERE m.number_id = $1 AND m.account_id = $2 AND m.at < $3 AND m.status <> 'queued' ORDER BY m.at LIMIT $4";
+    SHORTEN = "UPDATE conversations SET message_count = message_count - $1,
+        last_message_preview = CASE WHEN last_message_at < $2 THEN '' ELSE last_message_preview END
+        WHERE account_id = $3 AND id = $4";
+    OLD_DELIVERIES = "SELECT id, event_id FROM deliveries WHERE account_id = $1 AND at < $2 AND status <> 'pending'
+        ORDER BY at LIMIT $3";
+}
+
+statements_for_many! {
+    DELETE_MESSAGE = {
+        one: "DELETE FROM messages WHERE id = $1",
+        all: "DELETE FROM messages m USING unnest($1::TEXT[]) WITH ORDINALITY AS e (id, n) WHERE m.id = e.id RETURNING e.n",
+    };
+    DELETE_DELIVERY = {
+        one: "DELETE FROM deliveries WHERE id = $1",
+        all: "DELETE FROM deliveries d USING unnest($1::TEXT[]) AS e (id) WHERE d.id = e.id",
+    };
+    DELETE_EVENT = {
+        one: "DELETE FROM events WHERE id = $1",
+        all: "DELETE FROM events v USING unnest($1::TEXT[]) AS e (id) WHERE v.id = e.id",
+    };
+}
+
+/// How far a walk through a long list has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Up to where it is done; `None` at the end.
+    pub next: Option<Timestamp>,
+    /// What had to be left, because it is still on its way.
+    pub left: usize,
+}
+
+impl Scope<'_> {
+    /// The address-book entry with this number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn contact_with_number(&mut self, phone_number: &str) -> Result<Option<Contact>, StoreError> {
+        self.tx.row(CONTACT, params![self.account, phone_number]).await?.map(contacts::read).transpose()
+    }
+
+    /// The account's conversations with somebody, one for each of its numbers at the most.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn conversations_with(&mut self, participant: &str) -> Result<Vec<Conversation>, StoreError> {
+        let rows = self.tx.rows(CONVERSATIONS, params![participant, self.account]).await?;
+        rows.into_iter().map(conversations::read).collect()
+    }
+
+    /// The first messages of a conversation behind a time, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn messages_after(
+        &mut self,
+        conversation: &ConversationId,
+        after: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Message>, StoreError> {
+        let rows = self.tx.rows(MESSAGES, params![conversation, self.account, after, limit]).await?;
+        rows.into_iter().map(messages::read).collect()
+    }
+
+    /// The account's calls with somebody, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn calls_with(&mut self, participant: &str, limit: i64) -> Result<Vec<Call>, StoreError> {
+        let rows = self.tx.rows(CALLS, params![self.account, participant, limit]).await?;
+        rows.into_iter().map(calls::read).collect()
+    }
+
+    /// Deletes the address-book entry, and empties what conversations and calls with somebody show.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_person(&mut self, participant: &str, calls: i64) -> Result<Vec<ConversationId>, StoreError> {
+        self.tx.run(DELETE_CONTACT, params![self.account, participant]).await?;
+        let conversations: Vec<_> = self.conversations_with(participant).await?.into_iter().map(|one| one.id).collect();
+        for conversation in &conversations {
+            self.tx.run(BLANK_CONVERSATION, params![self.account, conversation]).await?;
+        }
+        for call in self.calls_with(participant, calls).await? {
+            self.tx.run(BLANK_CALL, params![self.account, &call.id]).await?;
+        }
+        Ok(conversations)
+    }
+
+    /// Empties a portion of a conversation's messages, those behind `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn blank_messages(
+        &mut self,
+        conversation: &ConversationId,
+        after: Timestamp,
+        limit: i64,
+    ) -> Result<Step, StoreError> {
+        let rows = self.tx.rows(PORTION, params![conversation, self.account, after, limit]).await?;
+        let (mut last, mut left, full) = (None, 0, rows.len() as i64 == limit);
+        for mut row in rows {
+            last = Some(row.take::<Timestamp>()?);
+            left += usize::from(row.take::<String>()? == "queued");
+        }
+        let Some(last) = last else { return Ok(Step { next: None, left: 0 }) };
+        self.tx.run(BLANK_MESSAGES, params![conversation, self.account, after, last]).await?;
+        Ok(Step { next: full.then_some(last), left })
+    }
+
+    /// Drops from a portion of the log of deliveries, behind `after`, what tells of these conversations.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn drop_deliveries_of(
+        &mut self,
+        conversations: &HashSet<String>,
+        after: Timestamp,
+        limit: i64,
+    ) -> Result<Step, StoreError> {
+        let rows = self.tx.rows(DELIVERIES, params![self.account, after, limit]).await?;
+        let (mut last, mut left, full) = (after, 0, rows.len() as i64 == limit);
+        let (mut deliveries, mut events) = (Vec::new(), Vec::new());
+        for mut row in rows {
+            let (id, event): (String, String) = (row.take()?, row.take()?);
+            let (lane, status): (String, String) = (row.take()?, row.take()?);
+            last = row.take()?;
+            if !conversations.contains(&lane) {
+                continue;
+            }
+            if status == "pending" {
+                left += 1;
+            } else {
+                deliveries.push(params![id]);
+                events.push(params![event]);
+            }
+        }
+        self.tx.run_each(DELETE_DELIVERY, deliveries).await?;
+        self.tx.run_each(DELETE_EVENT, events).await?;
+        Ok(Step { next: full.then_some(last), left })
+    }
+
+    /// All numbers that the account has or had.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn numbers_ever(&mut self) -> Result<Vec<NumberId>, StoreError> {
+        let rows = self.tx.rows(NUMBERS, params![self.account]).await?;
+        rows.into_iter().map(|mut row| row.take()).collect()
+    }
+
+    /// Deletes messages of a number that are older than `before`; tells how many, at most `limit`. Several nodes may do
+    /// it at a time: what another one deleted counts for him.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn delete_old_messages(
+        &mut self,
+        number: &NumberId,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<usize, StoreError> {
+        let rows = self.tx.rows(OLD_MESSAGES, params![number, self.account, before, limit]).await?;
+        let (mut messages, mut places) = (Vec::new(), Vec::new());
+        for mut row in rows {
+            messages.push(params![row.take::<String>()?]);
+            let (conversation, participant): (ConversationId, String) = (row.take()?, row.take()?);
+            places.push((participant, conversation));
+        }
+        let count = messages.len();
+        let gone = self.tx.change_each(DELETE_MESSAGE, messages).await?;
+        // Conversations of one number in the order in which everybody takes them.
+        let mut conversations: BTreeMap<(String, ConversationId), i64> = BTreeMap::new();
+        for (place, _) in places.into_iter().zip(gone).filter(|(_, gone)| *gone) {
+            *conversations.entry(place).or_default() += 1;
+        }
+        for ((_, conversation), count) in conversations {
+            self.tx.run(SHORTEN, params![count, before, self.account, &conversation]).await?;
+        }
+        Ok(count)
+    }
+
+    /// Drops ended deliveries that are older than `before` from the log; tells how many, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn drop_old_deliveries(&mut self, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+        let rows: Vec<Row> = self.tx.rows(OLD_DELIVERIES, params![self.account, before, limit]).await?;
+        let (mut deliveries, mut events) = (Vec::new(), Vec::new());
+        for mut row in rows {
+            deliveries.push(params![row.take::<String>()?]);
+            events.push(params![row.take::<String>()?]);
+        }
+        let count = deliveries.len();
+        self.tx.run_each(DELETE_DELIVERY, deliveries).await?;
+        self.tx.run_each(DELETE_EVENT, events).await?;
+        Ok(count)
+    }
+}
