@@ -95,9 +95,7 @@ async fn blank(
     after: Timestamp,
 ) -> Result<Step, StoreError> {
     let (account, conversation) = (account.clone(), conversation.clone());
-    app.store
-        .write(async move |tx: &mut Tx| tx.of(&account).blank_messages(&conversation, after, PORTION).await)
-        .await
+    app.store.write(async move |tx: &mut Tx| tx.of(&account).blank_messages(&conversation, after, PORTION).await).await
 }
 
 async fn drop_deliveries(

@@ -2,6 +2,7 @@
 
 mod keys;
 mod log;
+mod privacy;
 mod wallet;
 
 use serde_json::{Value, json};

@@ -39,11 +39,7 @@ pub struct Erasure {
         (status = 422, body = ErrorEnvelope, description = "The number is missing or malformed"),
     )
 )]
-pub async fn handle(
-    State(app): State<App>,
-    caller: Caller,
-    Body(person): Body<Person>,
-) -> Result<Response, ApiError> {
+pub async fn handle(State(app): State<App>, caller: Caller, Body(person): Body<Person>) -> Result<Response, ApiError> {
     let erased = erase_person(&app, &caller.account, &person.phone_number).await?;
     let target = target_of_person(&app, &person.phone_number);
     let answer = Erasure { done: erased.finished && erased.left == 0, left: erased.left };
