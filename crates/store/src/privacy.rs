@@ -21,21 +21,20 @@ statements! {
     CONTACT = "SELECT id, phone_number, name, email, notes, created_at, updated_at FROM contacts
         WHERE account_id = $1 AND phone_number = $2";
     DELETE_CONTACT = "DELETE FROM contacts WHERE account_id = $1 AND phone_number = $2";
-    // By way of the numbers: an index over participants would make every message dearer.
-    CONVERSATIONS = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
+    // Number by number: an index over participants would make every message dearer.
+    CONVERSATION = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
         c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status
-        FROM numbers n JOIN conversations c ON c.number_id = n.id AND c.participant = $1
-        LEFT JOIN agents a ON a.id = c.agent_id
-        WHERE n.account_id = $2 AND c.account_id = $2 ORDER BY c.phone_number";
+        FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id
+        WHERE c.number_id = $1 AND c.participant = $2 AND c.account_id = $3";
     MESSAGES = "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.direction, m.channel, m.status,
         m.body, m.media_urls, m.segments, m.error_code, m.failure_reason, m.carrier, m.carrier_message_id, m.at,
         m.delivered_at, c.phone_number, c.participant FROM messages m JOIN conversations c ON c.id = m.conversation_id
         WHERE m.conversation_id = $1 AND m.account_id = $2 AND m.at > $3 ORDER BY m.at LIMIT $4";
     CALLS = "SELECT c.id, c.agent_id, a.name, c.number_id, c.phone_number, c.from_number, c.to_number, c.direction,
         c.status, c.end_reason, c.started_at, c.ended_at, c.last_transcript_snippet, c.recording_path
-        FROM numbers n JOIN calls c ON c.number_id = n.id LEFT JOIN agents a ON a.id = c.agent_id
-        WHERE n.account_id = $1 AND c.account_id = $1 AND (c.from_number = $2 OR c.to_number = $2)
-        ORDER BY c.id LIMIT $3";
+        FROM calls c LEFT JOIN agents a ON a.id = c.agent_id
+        WHERE c.number_id = $1 AND c.account_id = $2 AND (c.from_number = $3 OR c.to_number = $3)
+        ORDER BY c.id LIMIT $4";
     BLANK_CALL = "UPDATE calls SET last_transcript_snippet = NULL, recording_path = NULL
         WHERE account_id = $1 AND id = $2";
     BLANK_CONVERSATION = "UPDATE conversations SET last_message_preview = '', metadata = NULL, group_name = NULL
@@ -46,7 +45,7 @@ statements! {
         AND at > $3 AND at <= $4 AND status <> 'queued'";
     DELIVERIES = "SELECT id, event_id, lane, status, at FROM deliveries WHERE account_id = $1 AND at > $2
         ORDER BY at LIMIT $3";
-    NUMBERS = "SELECT id FROM numbers WHERE account_id = $1 ORDER BY id";
+    NUMBERS = "SELECT id FROM numbers WHERE account_id = $1";
     OLD_MESSAGES = "SELECT m.id, m.conversation_id, c.participant FROM messages m
         JOIN conversations c ON c.id = m.conversation_id
         WHERE m.number_id = $1 AND m.account_id = $2 AND m.at < $3 AND m.status <> 'queued' ORDER BY m.at LIMIT $4";
@@ -95,8 +94,16 @@ impl Scope<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn conversations_with(&mut self, participant: &str) -> Result<Vec<Conversation>, StoreError> {
-        let rows = self.tx.rows(CONVERSATIONS, params![participant, self.account]).await?;
-        rows.into_iter().map(conversations::read).collect()
+        let mut found = Vec::new();
+        for number in self.numbers_ever().await? {
+            let rows = self.tx.rows(CONVERSATION, params![&number, participant, self.account]).await?;
+            for row in rows {
+                found.push(conversations::read(row)?);
+            }
+        }
+        // The order in which everybody takes several of them.
+        found.sort_by(|a, b| a.phone_number.cmp(&b.phone_number));
+        Ok(found)
     }
 
     /// The first messages of a conversation behind a time, oldest first.
@@ -118,8 +125,15 @@ impl Scope<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn calls_with(&mut self, participant: &str, limit: i64) -> Result<Vec<Call>, StoreError> {
-        let rows = self.tx.rows(CALLS, params![self.account, participant, limit]).await?;
-        rows.into_iter().map(calls::read).collect()
+        let mut found = Vec::new();
+        for number in self.numbers_ever().await? {
+            for row in self.tx.rows(CALLS, params![&number, self.account, participant, limit]).await? {
+                found.push(calls::read(row)?);
+            }
+        }
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        found.truncate(usize::try_from(limit).unwrap_or(0));
+        Ok(found)
     }
 
     /// Deletes the address-book entry, and empties what conversations and calls with somebody show.
@@ -197,7 +211,9 @@ impl Scope<'_> {
     /// [`StoreError`].
     pub async fn numbers_ever(&mut self) -> Result<Vec<NumberId>, StoreError> {
         let rows = self.tx.rows(NUMBERS, params![self.account]).await?;
-        rows.into_iter().map(|mut row| row.take()).collect()
+        let mut numbers: Vec<NumberId> = rows.into_iter().map(|mut row| row.take()).collect::<Result<_, _>>()?;
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 
     /// Deletes messages of a number that are older than `before`; tells how many, at most `limit`. Several nodes may do

@@ -15,8 +15,8 @@ statements! {
     PAYABLE = "SELECT n.id, n.account_id, n.phone_number, n.country, n.status, n.kind, n.agent_id, n.carrier,
         n.external_id, n.expires_at, n.purchased_at, n.renews_at, n.unpaid_since, n.released_at
         FROM numbers n JOIN accounts a ON a.id = n.account_id
-        JOIN books b ON b.account_id = COALESCE(a.parent_id, a.id) AND b.book = 'wallet'
-        WHERE n.status = 'active' AND n.unpaid_since IS NOT NULL AND b.balance >= $1
+        WHERE n.status = 'active' AND n.unpaid_since IS NOT NULL AND $1 <= (SELECT b.balance FROM books b
+            WHERE b.account_id = COALESCE(a.parent_id, a.id) AND b.book = 'wallet')
         ORDER BY n.unpaid_since LIMIT $2";
     OVERDUE = "SELECT id, account_id, phone_number, country, status, kind, agent_id, carrier, external_id, expires_at,
         purchased_at, renews_at, unpaid_since, released_at FROM numbers

@@ -21,8 +21,8 @@ const BY_INTENT: &[(&str, &str)] = &[
     ("SELECT DISTINCT line FROM send_jobs WHERE epoch IS NOT NULL", "an index of nothing but what is being sent now"),
     ("SELECT COUNT(*), MIN(at) FROM send_jobs", "a gauge: counts what waits"),
     (
-        "FROM numbers n JOIN books b",
-        "reads the index of unpaid numbers, which are few, and finds their accounts' wallets",
+        "FROM numbers n JOIN accounts a ON",
+        "reads the index of unpaid numbers, which are few, and finds their payers' wallets",
     ),
     ("FROM leases WHERE owner <>", "one row per line being worked on"),
 ];
