@@ -1,7 +1,8 @@
 //! API keys: made, listed and revoked. Doors: the command line, directly or through the control socket.
 
-use offhook_domain::{AccountId, ApiKeyId, Clock, Id, KeyScopes};
+use offhook_domain::{AccountId, ApiKeyId, Clock, Id, KeyScope, KeyScopes};
 use offhook_store::accounts::StoredKey;
+use offhook_store::audit_log::{Actor, AuditLine};
 use offhook_store::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,9 @@ pub enum KeyCommand {
     /// A new key of an account; of the first one where none is named.
     Create {
         name: String,
+        /// Words with commas between them; everything where there are none.
+        #[serde(default)]
+        scopes: Option<String>,
         account: Option<AccountId>,
         sandbox: bool,
     },
@@ -53,8 +57,13 @@ pub struct ListedKey {
     pub id: ApiKeyId,
     pub hint: String,
     pub name: String,
+    /// With commas between them.
+    #[serde(default)]
+    pub scopes: String,
     pub created_at: String,
     pub revoked_at: Option<String>,
+    #[serde(default)]
+    pub last_used_at: Option<String>,
 }
 
 /// A fresh secret: 256 random bits behind `sk_test_` or `sk_live_`.
@@ -113,16 +122,22 @@ async fn try_run(store: &Store, clock: &dyn Clock, command: KeyCommand) -> Resul
             };
             let mut scope = tx.of(&account);
             Ok(match &command {
-                KeyCommand::Create { name, sandbox, .. } => {
+                KeyCommand::Create { name, sandbox, scopes, .. } => {
+                    let Some(scopes) = scopes.as_deref().map_or(Some(KeyScopes::ALL), KeyScopes::parse) else {
+                        let reason = format!("scopes are {}, with commas between them", KeyScope::TEXTS.join(", "));
+                        return Ok(KeyReport::Failed { reason });
+                    };
                     let secret = generate_secret(*sandbox);
-                    let key = stored_key(&secret, name, now);
+                    let key = StoredKey { scopes, ..stored_key(&secret, name, now) };
                     scope.add_key(&key, &hash_api_key(&secret)).await?;
+                    scope.audit(&AuditLine::of(Actor::CommandLine, "createKey", key.id.as_str(), now)).await?;
                     KeyReport::Created { id: key.id, account: account.clone(), secret }
                 }
                 KeyCommand::List { .. } => {
                     KeyReport::Listed { keys: scope.keys().await?.into_iter().map(listed).collect() }
                 }
                 KeyCommand::Revoke { id, .. } if scope.revoke_key(id, now).await? => {
+                    scope.audit(&AuditLine::of(Actor::CommandLine, "revokeKey", id.as_str(), now)).await?;
                     KeyReport::Revoked { id: id.clone() }
                 }
                 KeyCommand::Revoke { id, .. } => {
@@ -138,6 +153,8 @@ fn listed(key: StoredKey) -> ListedKey {
         id: key.id,
         hint: key.hint,
         name: key.name,
+        scopes: key.scopes.to_text(),
+        last_used_at: key.last_used.map(|used| used.at.to_string()),
         created_at: key.created_at.to_string(),
         revoked_at: key.revoked_at.map(|at| at.to_string()),
     }

@@ -7,7 +7,7 @@ use offhook_domain::{AccountId, ApiKeyId, Id, SystemClock};
 use offhook_store::OpenSqliteError;
 
 use super::{Failure, print};
-use crate::app::api_keys::{self, KeyCommand, KeyReport};
+use crate::app::api_keys::{self, KeyCommand, KeyReport, ListedKey};
 use crate::config::{Config, Purpose};
 use crate::control;
 use crate::startup::{self, StartupError};
@@ -16,7 +16,8 @@ use crate::startup::{self, StartupError};
 pub struct Keys {
     #[command(subcommand)]
     action: Action,
-    /// The account; the first one where none is named.
+    /// The account; the first one where none is named. Accounts are made by the first start, by sign-up, and, below one of
+    /// them, by `POST /v1/sub-accounts`; `GET /v1/account` tells a key its own.
     #[arg(long, global = true, value_parser = parse_id::<AccountId>)]
     account: Option<AccountId>,
 }
@@ -28,6 +29,9 @@ enum Action {
         /// What it is for.
         #[arg(long, default_value = "made on the command line")]
         name: String,
+        /// What it may do, of read, messages, calls, numbers and admin: `--scopes read,messages`. Everything without this.
+        #[arg(long)]
+        scopes: Option<String>,
         /// A live key, `sk_live_…`; without this the mode of the installation decides.
         #[arg(long)]
         live: bool,
@@ -50,7 +54,9 @@ impl Keys {
         let config = Config::from_process(Purpose::AsConfigured)?;
         let account = self.account;
         let command = match self.action {
-            Action::Create { name, live } => KeyCommand::Create { name, account, sandbox: !live && !is_live(&config) },
+            Action::Create { name, scopes, live } => {
+                KeyCommand::Create { name, scopes, account, sandbox: !live && !is_live(&config) }
+            }
             Action::List => KeyCommand::List { account },
             Action::Revoke { id } => KeyCommand::Revoke { id, account },
         };
@@ -80,7 +86,9 @@ fn show(report: KeyReport) -> ExitCode {
         KeyReport::Listed { keys } => {
             for key in keys {
                 let state = key.revoked_at.map_or_else(|| "active".to_owned(), |at| format!("revoked {at}"));
-                print(&format!("{}  {}  {}  {state}  {}", key.id, key.hint, key.created_at, key.name));
+                let used = key.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
+                let ListedKey { id, hint, created_at, scopes, name, .. } = key;
+                print(&format!("{id}  {hint}  {created_at}  {state}  {scopes}  {used}  {name}"));
             }
         }
         KeyReport::Revoked { id } => print(&format!("{id} is revoked.")),

@@ -21,7 +21,7 @@ impl Client {
     }
 
     /// The requests of a fresh key of this account with these scopes.
-    async fn key_for(&self, scopes: &[&str]) -> Self {
+    pub async fn key_for(&self, scopes: &[&str]) -> Self {
         let made = self.post("/v1/keys").json(json!({"name": "for a test", "scopes": scopes})).await.created();
         self.with_secret(made["key"].as_str().unwrap())
     }

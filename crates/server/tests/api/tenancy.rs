@@ -6,6 +6,7 @@
 
 mod household;
 mod plan;
+mod scopes;
 
 use std::collections::BTreeSet;
 

@@ -89,7 +89,8 @@ impl Stage {
     pub async fn new_key(&mut self, who: Who) -> Agrees {
         let app = &self.app.app;
         let account = self.client(who).account.clone();
-        let create = KeyCommand::Create { name: "next".to_owned(), account: Some(account.clone()), sandbox: true };
+        let create =
+            KeyCommand::Create { name: "next".to_owned(), scopes: None, account: Some(account.clone()), sandbox: true };
         let keys =
             match api_keys::run(&app.store, &*app.clock, KeyCommand::List { account: Some(account.clone()) }).await {
                 KeyReport::Listed { keys } => keys,
