@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod agents;
 pub mod calls;
+pub mod campaigns;
 pub mod carrier_releases;
 pub mod contact_cards;
 pub mod contacts;
@@ -21,6 +22,7 @@ pub mod messages;
 mod migrate;
 pub mod numbers;
 pub mod outcomes;
+pub mod pacers;
 pub mod purchases;
 pub mod rate_buckets;
 pub mod renewals;
@@ -41,12 +43,14 @@ pub use scope::{Page, Scope, Window};
 pub fn every_statement(engine: Engine) -> Vec<Sql> {
     let for_many = [
         agents::STATEMENTS_FOR_MANY,
+        campaigns::STATEMENTS_FOR_MANY,
         deliveries::STATEMENTS_FOR_MANY,
         delivery_work::STATEMENTS_FOR_MANY,
         ledger::STATEMENTS_FOR_MANY,
         message_flow::STATEMENTS_FOR_MANY,
         numbers::STATEMENTS_FOR_MANY,
         outcomes::STATEMENTS_FOR_MANY,
+        pacers::STATEMENTS_FOR_MANY,
         sandbox_world::STATEMENTS_FOR_MANY,
         send_jobs::STATEMENTS_FOR_MANY,
         webhooks::STATEMENTS_FOR_MANY,
@@ -65,6 +69,7 @@ fn for_one() -> Vec<Sql> {
         accounts::STATEMENTS,
         agents::STATEMENTS,
         calls::STATEMENTS,
+        campaigns::STATEMENTS,
         carrier_releases::STATEMENTS,
         contact_cards::STATEMENTS,
         contacts::STATEMENTS,
@@ -78,6 +83,7 @@ fn for_one() -> Vec<Sql> {
         messages::STATEMENTS,
         numbers::STATEMENTS,
         outcomes::STATEMENTS,
+        pacers::STATEMENTS,
         purchases::STATEMENTS,
         renewals::STATEMENTS,
         sandbox_world::STATEMENTS,

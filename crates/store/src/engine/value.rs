@@ -272,5 +272,6 @@ id_values!(
     DeliveryId,
     ContactId,
     PurchaseId,
+    CampaignId,
     EntryId,
 );
