@@ -143,6 +143,12 @@ impl CarrierDays {
         TimeZone::get(zone).ok().map(|zone| Self { zone })
     }
 
+    /// From midnight to midnight, UTC.
+    #[must_use]
+    pub const fn utc() -> Self {
+        Self { zone: TimeZone::UTC }
+    }
+
     /// The day that a moment lies in: the first one ever is 1970-01-01, which is 0.
     #[must_use]
     pub fn day(&self, at: Timestamp) -> i64 {

@@ -305,7 +305,7 @@ impl Tx {
     }
 
     /// Puts a message back that the carrier certainly does not have; those behind it in its conversation
-    /// wait with it until `due_at`.
+    /// wait with it until `due_at`. Since when it was tried is kept the first time.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -314,12 +314,12 @@ impl Tx {
         message: &MessageId,
         conversation: &ConversationId,
         epoch: i64,
-        now: Timestamp,
+        tried_since: Timestamp,
         due_at: Timestamp,
     ) -> Result<(), StoreError> {
         // The conversation first: it is what a send under way has locked (PostgreSQL).
         self.change(HOLD_CONVERSATION, params![due_at, conversation]).await?;
-        self.run(PUT_BACK, params![now, message, epoch]).await?;
+        self.run(PUT_BACK, params![tried_since, message, epoch]).await?;
         self.run(HOLD_JOBS, params![due_at, conversation, due_at]).await
     }
 

@@ -20,6 +20,7 @@ mod sandbox_world;
 mod secrets;
 pub mod send_message;
 pub mod settle_purchase;
+pub mod shaping;
 mod together;
 mod wakes;
 
