@@ -22,7 +22,7 @@ CREATE TABLE campaigns (
 CREATE UNIQUE INDEX campaigns_by_account ON campaigns (account_id);
 CREATE INDEX campaigns_by_submitter ON campaigns (submitted_by, id);
 CREATE INDEX campaigns_by_status ON campaigns (status, id);
-CREATE INDEX campaigns_to_ask ON campaigns (ask_at) WHERE status = 'pending' AND ask_at IS NOT NULL;
+CREATE INDEX campaigns_to_ask ON campaigns (ask_at) WHERE ask_at IS NOT NULL;
 
 -- How often an account handed something in since `since`.
 CREATE TABLE registration_tries (

@@ -33,7 +33,7 @@ statements! {
     BY_ID = "SELECT id, account_id, submitted_by, registration_type, class, status, reason, sealed_form, fee, carrier,
         ask_at, submitted_at, decided_at FROM campaigns WHERE id = $1";
     TO_ASK = "SELECT id, account_id, submitted_by, registration_type, class, status, reason, sealed_form, fee, carrier,
-        ask_at, submitted_at, decided_at FROM campaigns WHERE status = 'pending' AND ask_at IS NOT NULL AND ask_at <= $1
+        ask_at, submitted_at, decided_at FROM campaigns WHERE ask_at IS NOT NULL AND ask_at <= $1
         ORDER BY ask_at LIMIT $2";
     IN_STATUS = "SELECT id, account_id, submitted_by, registration_type, class, status, reason, sealed_form, fee, carrier,
         ask_at, submitted_at, decided_at FROM campaigns WHERE status = $1 ORDER BY id LIMIT $2";
