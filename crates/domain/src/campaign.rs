@@ -89,17 +89,27 @@ impl CampaignClass {
         }
     }
 
-    /// The contract's table.
+    /// Of messages.
+    #[must_use]
+    pub const fn thousandths_per_second(self) -> i64 {
+        self.figures().0
+    }
+
     #[must_use]
     pub const fn limit(self) -> Limit {
-        let (thousandths, segments) = match self {
+        let (thousandths, segments) = self.figures();
+        Limit::new(thousandths, Some(segments))
+    }
+
+    /// The contract's table: thousandths of a message a second, and segments a day.
+    const fn figures(self) -> (i64, i64) {
+        match self {
             Self::SoleProprietor => (2_250, 3_000),
             Self::LowVolume | Self::LowTrust => (3_750, 6_000),
             Self::StandardTrust => (12_000, 30_000),
             Self::HighTrust => (120_000, 120_000),
             Self::HighestTrust => (225_000, 600_000),
-        };
-        Limit::new(thousandths, Some(segments))
+        }
     }
 }
 

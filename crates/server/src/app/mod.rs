@@ -15,6 +15,7 @@ pub mod receive_message;
 pub mod receiving;
 pub mod reconcile_purchases;
 pub mod record_outcome;
+pub mod registration;
 pub mod release_number;
 mod sandbox_world;
 mod secrets;

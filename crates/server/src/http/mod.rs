@@ -16,6 +16,7 @@ pub(crate) mod once;
 mod ops;
 mod page;
 pub(crate) mod rate_limits;
+mod registration;
 mod request_id;
 mod sandbox;
 mod usage;
@@ -83,6 +84,7 @@ fn sandbox_routes() -> OpenApiRouter<App> {
 /// What an account asks with its key.
 fn with_key() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .merge(registration_routes())
         .routes(routes!(agents::list::handle, agents::create::handle))
         .routes(routes!(agents::voices::handle))
         .routes(routes!(agents::get::handle, agents::update::handle, agents::delete::handle))
@@ -125,6 +127,13 @@ fn with_key() -> OpenApiRouter<App> {
         .routes(routes!(agents::webhook::get::handle, agents::webhook::set::handle, agents::webhook::delete::handle))
         .routes(routes!(agents::webhook::test::handle))
         .routes(routes!(agents::webhook::deliveries::handle))
+}
+
+/// Registration with the US carriers.
+fn registration_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(registration::get::handle, registration::submit::handle, registration::update::handle))
+        .routes(routes!(registration::status::handle))
 }
 
 async fn no_route(uri: Uri) -> ApiError {
