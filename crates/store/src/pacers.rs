@@ -3,11 +3,12 @@
 //! In: the names of what limits a line. Out: what was taken so far, locked until the commit (PostgreSQL), so that whoever
 //! takes of it sees what all others took. Never here: how much may be taken, which is `offhook_domain::shaping`'s.
 
-use offhook_domain::Timestamp;
+use offhook_domain::{Id, NumberId, Timestamp};
 use offhook_domain::shaping::{Limit, Pace};
 
 use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
+use crate::scope::Scope;
 
 /// The most waiting messages that are counted for an estimate.
 const MOST_COUNTED: i64 = 10_000;
@@ -96,6 +97,17 @@ impl Tx {
         let each = asked.iter().map(|(line, before, resource)| params![*line, *before, MOST_COUNTED, *resource]);
         let found = self.rows_each(BACKLOG, each.collect()).await?;
         found.into_iter().map(|rows| rows.into_iter().next().map_or(Ok(Backlog::default()), read_backlog)).collect()
+    }
+}
+
+impl Scope<'_> {
+    /// As [`Tx::backlogs`], for one line of this account's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn backlog(&mut self, line: &NumberId, before: Timestamp, resource: &str) -> Result<Backlog, StoreError> {
+        let found = self.tx.backlogs(&[(line.as_str(), before, resource)]).await?;
+        Ok(found.into_iter().next().unwrap_or_default())
     }
 }
 

@@ -6,7 +6,7 @@ use offhook_domain::{DeliveryId, Id};
 use offhook_store::{StoreError, Tx};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, record_outcome};
+use crate::app::{App, record_outcome, registration};
 use crate::telemetry::names;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -45,6 +45,7 @@ async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
             break;
         }
     }
+    registration::ask_carriers(app).await?;
     show_send_queue(app).await?;
     show_delivery_queue(app).await?;
     forget_deliveries(app).await?;

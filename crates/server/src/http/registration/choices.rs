@@ -1,6 +1,5 @@
 //! The words that a registration's fields may have. Each list is the rule and, in the OpenAPI document, its description.
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use serde_json::Value;
@@ -12,7 +11,6 @@ use crate::http::fields::{FromField, Problem};
 
 /// A list of words.
 pub trait Words {
-    const NAME: &'static str;
     const ALL: &'static [&'static str];
 }
 
@@ -29,18 +27,6 @@ impl<L: Words> FromField for Word<L> {
     }
 }
 
-impl<L: Words> PartialSchema for Word<L> {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(L::ALL.iter().copied())).into()
-    }
-}
-
-impl<L: Words> ToSchema for Word<L> {
-    fn name() -> Cow<'static, str> {
-        L::NAME.into()
-    }
-}
-
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident $all:expr;)+) => {$(
         $(#[$doc])*
@@ -48,9 +34,17 @@ macro_rules! words {
         pub struct $name;
 
         impl Words for $name {
-            const NAME: &'static str = stringify!($name);
             const ALL: &'static [&'static str] = &$all;
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let words = Self::ALL.iter().copied();
+                ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(words)).into()
+            }
+        }
+
+        impl ToSchema for $name {}
     )+};
 }
 

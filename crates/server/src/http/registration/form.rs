@@ -22,7 +22,7 @@ use crate::http::values::{List, Number, Text};
 #[schema(as = Registration)]
 pub struct Form {
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Word<RegistrationType>>)]
+    #[schema(value_type = Option<RegistrationType>)]
     pub registration_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Text<1, 100>>)]
@@ -46,10 +46,10 @@ pub struct Form {
     #[schema(value_type = Option<Text<1, 255>>)]
     pub brand_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Word<OrganizationType>>)]
+    #[schema(value_type = Option<OrganizationType>)]
     pub organization_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Word<ContactTitle>>)]
+    #[schema(value_type = Option<ContactTitle>)]
     pub contact_title: Option<String>,
     /// Where `contact_title` is `other`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,10 +98,10 @@ pub struct Form {
     #[schema(value_type = Option<Text<40, 4096>>)]
     pub description: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<Word<UseCase>>>, min_items = 1, max_items = 5)]
+    #[schema(value_type = Option<Vec<UseCase>>, min_items = 1, max_items = 5)]
     pub use_cases: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Word<Volume>>)]
+    #[schema(value_type = Option<Volume>)]
     pub volume: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Text<20, 1024>>>, min_items = 2, max_items = 5)]
@@ -118,7 +118,7 @@ pub struct Form {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opt_in_image_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<Word<Includes>>>, max_items = 4)]
+    #[schema(value_type = Option<Vec<Includes>>, max_items = 4)]
     pub includes: Option<Vec<String>>,
     /// Where `includes` has links.
     #[serde(skip_serializing_if = "Option::is_none")]
