@@ -20,6 +20,7 @@ mod number_history;
 mod numbers;
 mod openapi;
 mod purchases;
+mod registration;
 mod rate_limits;
 mod renewals;
 mod tenancy;
