@@ -23,6 +23,7 @@ mod purchases;
 mod registration;
 mod rate_limits;
 mod renewals;
+mod shaping;
 mod tenancy;
 mod usage;
 mod webhooks;
