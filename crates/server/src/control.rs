@@ -104,9 +104,7 @@ async fn answer(app: &App, mut stream: UnixStream, stop: &CancellationToken) -> 
         Ok(Command::Campaigns(command)) => {
             serde_json::to_string(&registration::run(&app.store, &*app.clock, command).await)
         }
-        Err(error) => {
-            serde_json::to_string(&KeyReport::Failed { reason: format!("unreadable command: {error}") })
-        }
+        Err(error) => serde_json::to_string(&KeyReport::Failed { reason: format!("unreadable command: {error}") }),
     }
     .map_err(io::Error::other)?;
     text.push('\n');

@@ -3,8 +3,8 @@
 //! In: the names of what limits a line. Out: what was taken so far, locked until the commit (PostgreSQL), so that whoever
 //! takes of it sees what all others took. Never here: how much may be taken, which is `offhook_domain::shaping`'s.
 
-use offhook_domain::{Id, NumberId, Timestamp};
 use offhook_domain::shaping::{Limit, Pace};
+use offhook_domain::{Id, NumberId, Timestamp};
 
 use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
@@ -115,10 +115,6 @@ fn read_backlog(mut row: Row) -> Result<Backlog, StoreError> {
     let before = row.take()?;
     let (next_at, day): (Option<i64>, Option<i64>) = (row.take()?, row.take()?);
     let segments_used: Option<i64> = row.take()?;
-    let pace = Pace {
-        next_at: next_at.unwrap_or(0),
-        day: day.unwrap_or(0),
-        segments_used: segments_used.unwrap_or(0),
-    };
+    let pace = Pace { next_at: next_at.unwrap_or(0), day: day.unwrap_or(0), segments_used: segments_used.unwrap_or(0) };
     Ok(Backlog { before, pace })
 }

@@ -16,7 +16,9 @@ use async_trait::async_trait;
 use offhook_domain::message::SendOutcome;
 use offhook_domain::{Clock, E164, PurchaseId};
 
-use crate::{AvailableNumber, BuyError, Carrier, CarrierError, NumberOrder, NumberSearch, Registration, Submission, Verdict};
+use crate::{
+    AvailableNumber, BuyError, Carrier, CarrierError, NumberOrder, NumberSearch, Registration, Submission, Verdict,
+};
 pub use world::{AirPayload, HandsetMessage, Sale, SandboxWorld, WorldError};
 
 /// The sandbox carrier's name.

@@ -124,7 +124,13 @@ async fn resubmit(
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn change(app: &App, tx: &mut Tx, account: &AccountId, id: &CampaignId, entry: Entry) -> Result<Handed, StoreError> {
+pub async fn change(
+    app: &App,
+    tx: &mut Tx,
+    account: &AccountId,
+    id: &CampaignId,
+    entry: Entry,
+) -> Result<Handed, StoreError> {
     match tx.of(account).campaign().await? {
         Some(last) if last.id != *id || last.submitted_by != *account => Ok(Err(Refused::Nothing)),
         None => Ok(Err(Refused::Nothing)),
@@ -196,8 +202,7 @@ async fn ask(app: &App, campaign: &Campaign) -> Verdict {
         tracing::error!(campaign = %campaign.id, "the form of a registration can't be opened; an operator has to decide");
         return Verdict::ForAnOperator;
     };
-    let registration =
-        Registration { reference: campaign.id.clone(), registered: campaign.registration_type, form };
+    let registration = Registration { reference: campaign.id.clone(), registered: campaign.registration_type, form };
     carrier.decide(&registration).await.unwrap_or_else(|error| {
         tracing::warn!(campaign = %campaign.id, %error, "the carrier could not be asked about a registration");
         Verdict::NotYet
@@ -208,7 +213,8 @@ async fn ask(app: &App, campaign: &Campaign) -> Verdict {
 #[must_use]
 pub fn needs_registration(config: &Config, number: &Number) -> bool {
     let rule = &config.registration;
-    let is_asked = if number.carrier == SANDBOX { rule.required_in_sandbox } else { rule.required };
+    let is_live = number.carrier != SANDBOX && !config.mode.sandbox;
+    let is_asked = if is_live { rule.required } else { rule.required_in_sandbox };
     is_asked && number.country.as_str() == "US"
 }
 
@@ -227,10 +233,18 @@ pub fn outbound_sms(config: &Config, number: &Number, standing: Option<&Standing
 #[serde(tag = "campaigns", rename_all = "snake_case")]
 pub enum CampaignCommand {
     /// Those that are open, or all of them.
-    List { all: bool },
+    List {
+        all: bool,
+    },
     /// Approves one; `class` where it is not the usual one of what was registered.
-    Approve { id: CampaignId, class: Option<String> },
-    Reject { id: CampaignId, reason: String },
+    Approve {
+        id: CampaignId,
+        class: Option<String>,
+    },
+    Reject {
+        id: CampaignId,
+        reason: String,
+    },
 }
 
 /// What came of it.

@@ -223,7 +223,8 @@ async fn tell_estimates(
     }
     let all = Timestamp::from_micros(i64::MAX);
     let resources: Vec<_> = limited.values().map(|(standing, _)| campaign_resource(standing.id.as_str())).collect();
-    let asked: Vec<_> = limited.keys().zip(&resources).map(|(line, name)| (line.as_str(), all, name.as_str())).collect();
+    let asked: Vec<_> =
+        limited.keys().zip(&resources).map(|(line, name)| (line.as_str(), all, name.as_str())).collect();
     let backlogs = tx.backlogs(&asked).await?;
     for ((standing, places), mut backlog) in limited.into_values().zip(backlogs) {
         for n in places {

@@ -67,5 +67,8 @@ pub async fn tell_estimates(
 
 /// Whether a number is one of the US, to which campaigns are for.
 fn is_us(number: &str) -> bool {
-    E164::parse(number).ok().and_then(|number| number.country()).is_some_and(|country: Country| country.as_str() == "US")
+    E164::parse(number)
+        .ok()
+        .and_then(|number| number.country())
+        .is_some_and(|country: Country| country.as_str() == "US")
 }

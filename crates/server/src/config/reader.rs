@@ -65,7 +65,8 @@ impl Reader {
             Some(Value::Float(number)) => Some(*number),
             _ => None,
         };
-        let thousandths = number.filter(|number| (0.0..=f64::from(most)).contains(number)).map(|number| number * 1000.0);
+        let thousandths =
+            number.filter(|number| (0.0..=f64::from(most)).contains(number)).map(|number| number * 1000.0);
         match thousandths.filter(|exact| (exact - exact.round()).abs() < 1e-6) {
             Some(exact) => exact.round() as i64,
             None => self.refuse(key, &rule, value.as_ref()),

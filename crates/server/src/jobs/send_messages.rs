@@ -76,8 +76,11 @@ impl LineWork for SendMessages {
         let shaping = &self.app.config.shaping;
         let mut is_shaped = !(shaping.number.is_none() && shaping.carrier.is_none());
         loop {
-            let ended =
-                if is_shaped { Shaped::new(self, line, hold).run().await? } else { Line::new(self, line, hold).run().await? };
+            let ended = if is_shaped {
+                Shaped::new(self, line, hold).run().await?
+            } else {
+                Line::new(self, line, hold).run().await?
+            };
             match ended {
                 Ended::Done => return Ok(()),
                 Ended::OtherWay => is_shaped = !is_shaped,
@@ -388,7 +391,9 @@ impl SendMessages {
         let at_carrier = self.places_at(&job.carrier);
         let places = (of_number.acquire().await, at_carrier.acquire().await);
         let outcome = match places {
-            (Ok(_), Ok(_)) if hold.is_held() && latest.is_none_or(|latest| Instant::now() <= latest) => self.hand_over(&job, hold.until()).await,
+            (Ok(_), Ok(_)) if hold.is_held() && latest.is_none_or(|latest| Instant::now() <= latest) => {
+                self.hand_over(&job, hold.until()).await
+            }
             _ => return Sent { job, outcome: None },
         };
         metrics::counter!(

@@ -98,8 +98,10 @@ async fn a_number_sends_once_the_carrier_has_approved() {
 #[tokio::test]
 async fn every_rule_that_is_broken_is_named_in_one_answer() {
     let app = strict().await;
-    let fields = app.post("/v1/register").json(json!({"registration_type": "standard_brand"})).await.refused(422).bad_fields;
-    for field in ["first_name", "email", "state", "use_cases", "message_samples", "consent_flow", "ein", "website_url"] {
+    let fields =
+        app.post("/v1/register").json(json!({"registration_type": "standard_brand"})).await.refused(422).bad_fields;
+    for field in ["first_name", "email", "state", "use_cases", "message_samples", "consent_flow", "ein", "website_url"]
+    {
         assert!(fields.iter().any(|one| one == field), "{field} in {fields:?}");
     }
     let bad = [
@@ -213,7 +215,9 @@ async fn without_a_carrier_that_decides_the_operator_does() {
     let app = TestApp::start().await;
     app.post("/v1/register").json(form("high_volume")).await.ok();
     assert_eq!(app.decide().await["campaign_status"], "pending");
-    let CampaignReport::Listed { campaigns } = app.operator(CampaignCommand::List { all: false }).await else { panic!() };
+    let CampaignReport::Listed { campaigns } = app.operator(CampaignCommand::List { all: false }).await else {
+        panic!()
+    };
     let id = campaigns[0].id.clone();
     let wrong = CampaignCommand::Approve { id: id.clone(), class: Some("low_volume".to_owned()) };
     assert!(matches!(app.operator(wrong).await, CampaignReport::Failed { .. }));

@@ -33,8 +33,11 @@ on_both_engines!(many_that_take_at_once_never_go_above_the_rate, async |store| {
             for _ in 0..5 {
                 // Two that are shared, named in either order.
                 let (campaign, carrier) = (limited("campaign:one", 225_000), limited("carrier:all", 250_000));
-                let all =
-                    if n % 2 == 0 { vec![number.clone(), campaign, carrier] } else { vec![campaign, carrier, number.clone()] };
+                let all = if n % 2 == 0 {
+                    vec![number.clone(), campaign, carrier]
+                } else {
+                    vec![campaign, carrier, number.clone()]
+                };
                 slots.extend(take(&store, all, 3).await);
             }
             slots

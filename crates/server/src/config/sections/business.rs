@@ -159,7 +159,8 @@ pub struct Shaping {
 
 impl Shaping {
     pub(in crate::config) fn read(reader: &mut Reader) -> Self {
-        let zone = reader.required("shaping.time_zone", "must be a time zone like \"America/Los_Angeles\"", CarrierDays::of);
+        let zone =
+            reader.required("shaping.time_zone", "must be a time zone like \"America/Los_Angeles\"", CarrierDays::of);
         Self {
             days: zone.unwrap_or_else(CarrierDays::utc),
             number: limit(reader, "shaping.number_messages_per_second", "shaping.number_segments_per_day"),

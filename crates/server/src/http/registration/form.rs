@@ -223,7 +223,9 @@ impl Form {
         if is_brand && self.organization_type.as_deref() == Some("sole_proprietor") {
             say("organization_type", "must not be sole_proprietor where registration_type is another");
         }
-        if self.volume.as_deref() == Some("high") && matches!(registered, Some(type_) if type_ != Registered::HighVolume) {
+        if self.volume.as_deref() == Some("high")
+            && matches!(registered, Some(type_) if type_ != Registered::HighVolume)
+        {
             say("volume", "must be low unless registration_type is high_volume");
         }
         if self.contact_title.as_deref() == Some("other") && self.contact_title_other.is_none() {
@@ -296,7 +298,9 @@ impl FromField for HttpsUrl {
     fn from_field(value: &Value) -> Result<Self, Problem> {
         let text = Text::<1, 2048>::from_field(value)?.0;
         match url::Url::parse(&text) {
-            Ok(url) if url.scheme() == "https" && url.host_str().is_some_and(|host| host.contains('.')) => Ok(Self(text)),
+            Ok(url) if url.scheme() == "https" && url.host_str().is_some_and(|host| host.contains('.')) => {
+                Ok(Self(text))
+            }
             _ => Err(Problem::value("must be an https URL such as https://example.com")),
         }
     }

@@ -36,11 +36,14 @@ impl RegistrationStatus {
     fn of(campaign: Option<&Campaign>) -> Self {
         let (campaign_status, stage, message) = match campaign.map(|campaign| (campaign.status, campaign)) {
             None => ("none", "not_started", "Nothing is registered. Register with POST /v1/register.".to_owned()),
-            Some((CampaignStatus::Pending, _)) => ("pending", "review", "The registration is being looked at.".to_owned()),
+            Some((CampaignStatus::Pending, _)) => {
+                ("pending", "review", "The registration is being looked at.".to_owned())
+            }
             Some((CampaignStatus::Approved, _)) => ("approved", "live", "US numbers can send.".to_owned()),
             Some((CampaignStatus::Rejected, campaign)) => {
                 let reason = campaign.reason.as_deref().unwrap_or("no reason was given");
-                let message = format!("Rejected: {reason}. Correct it with PATCH /v1/register, which hands it in again.");
+                let message =
+                    format!("Rejected: {reason}. Correct it with PATCH /v1/register, which hands it in again.");
                 ("rejected", "action_required", message)
             }
         };

@@ -52,7 +52,8 @@ pub async fn handle(
     once.write(&app, &caller, async move |tx| {
         let campaign = tx.of(&account).campaign().await?.ok_or(Refused::Nothing)?;
         if campaign.status == CampaignStatus::Approved {
-            let fixed: Vec<_> = changes.names().into_iter().filter(|name| !CHANGEABLE.contains(&name.as_str())).collect();
+            let fixed: Vec<_> =
+                changes.names().into_iter().filter(|name| !CHANGEABLE.contains(&name.as_str())).collect();
             if !fixed.is_empty() {
                 let message = format!("{} can't be changed once it is approved", fixed.join(", "));
                 return Err(ApiError::refused(message));

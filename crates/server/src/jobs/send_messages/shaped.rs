@@ -181,7 +181,8 @@ impl<'a> Shaped<'a> {
     async fn claim_more(&mut self, room: usize, gate: &Gate) -> Vec<(Waiting, Instant)> {
         let usable = Instant::now().checked_sub(STALE);
         self.tickets.retain(|slot| usable.is_none_or(|usable| *slot >= usable));
-        let look = Look { tickets: std::mem::take(&mut self.tickets), turn: self.turn.clone(), room: room.min(CLAIMED) };
+        let look =
+            Look { tickets: std::mem::take(&mut self.tickets), turn: self.turn.clone(), room: room.min(CLAIMED) };
         match self.claim(look).await {
             Ok(taken) => {
                 self.rest = None;
