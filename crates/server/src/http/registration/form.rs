@@ -123,6 +123,15 @@ pub struct Form {
     /// Where `includes` has links.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link_sample: Option<String>,
+    /// When it is handed in first: whether an account is made for it, whose numbers it is for. `true` unless it is said.
+    #[serde(skip_serializing_if = "never_kept")]
+    pub create_sub_account: Option<bool>,
+}
+
+/// It is no part of what the carriers are told.
+#[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn never_kept(_: &Option<bool>) -> bool {
+    true
 }
 
 /// What may be changed once a registration is approved: what the carriers don't judge by.
@@ -164,6 +173,7 @@ impl Form {
             opt_in_image_url: url(fields, "opt_in_image_url"),
             includes: words(fields.optional::<List<Word<Includes>, 4>>("includes")),
             link_sample: url(fields, "link_sample"),
+            create_sub_account: fields.optional("create_sub_account"),
         };
         if form.use_cases.as_ref().is_some_and(Vec::is_empty) {
             fields.complain("use_cases", Problem::value("must have at least 1 item"));

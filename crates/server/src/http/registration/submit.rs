@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use utoipa::ToSchema;
 
 use super::form::Form;
 use super::{Submitted, count_try, seal};
@@ -14,29 +13,21 @@ use crate::http::extract::Body;
 use crate::http::fields::{Casing, Fields, Input};
 use crate::http::once::{Once, Reply};
 
-/// A registration with the US carriers.
-#[derive(Debug, serde::Serialize, ToSchema)]
-pub struct SubmitRegistration {
-    #[serde(flatten)]
-    form: Form,
-    /// Whether an account is made for it, whose numbers it is for.
-    #[schema(value_type = Option<bool>, default = true)]
-    create_sub_account: bool,
-}
+/// A form that is whole.
+pub struct SubmitRegistration(Form);
 
 impl Input for SubmitRegistration {
     const CASING: Casing = Casing::Snake;
 
     fn read(fields: &mut Fields) -> Option<Self> {
         let form = Form::read(fields);
-        let create_sub_account = fields.or("create_sub_account", true);
         for (name, problem) in form.violations() {
             // What is there and bad has been complained of already.
             if problem.rule != "missing" || !fields.has(name) {
                 fields.complain(name, problem);
             }
         }
-        Some(Self { form, create_sub_account })
+        Some(Self(form))
     }
 }
 
@@ -49,7 +40,7 @@ impl Input for SubmitRegistration {
     path = "/v1/register",
     operation_id = "submitRegistration",
     tag = "Registration",
-    request_body = SubmitRegistration,
+    request_body = Form,
     responses(
         (status = 200, body = Submitted),
         (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
@@ -63,12 +54,13 @@ pub async fn handle(
     State(app): State<App>,
     caller: Caller,
     once: Once,
-    Body(SubmitRegistration { form, create_sub_account }): Body<SubmitRegistration>,
+    Body(SubmitRegistration(form)): Body<SubmitRegistration>,
 ) -> Result<Response, ApiError> {
     count_try(&app, &caller, &once).await?;
     let (doors, account) = (app.clone(), caller.account.clone());
     once.write(&app, &caller, async move |tx| {
         let registered = form.registered().ok_or_else(|| super::invalid(form.violations()))?;
+        let create_sub_account = form.create_sub_account.unwrap_or(true);
         let name = form.brand_name.clone().or_else(|| form.business_name.clone());
         let entry = Entry { registered, sealed_form: seal(&doors, &form)?, create_sub_account, name };
         let (campaign, fee) = submit(&doors, tx, &account, entry).await??;
