@@ -26,7 +26,7 @@ use scenarios::Bench;
 use table::Table;
 
 const USAGE: &str =
-    "usage: offhook-benches [sqlite|postgres] [accept] [inbound] [webhooks] [numbers] [life] [filled] [soak]
+    "usage: offhook-benches [sqlite|postgres] [accept] [inbound] [webhooks] [numbers] [life] [shaped] [filled] [soak]
 Without a scenario: all but filled and soak, which take long. Without an engine: both.";
 
 fn main() {

@@ -5,6 +5,7 @@ mod filled;
 mod inbound;
 mod life;
 mod numbers;
+mod shaped;
 mod soak;
 mod webhooks;
 
@@ -34,16 +35,18 @@ pub enum Scenario {
     Webhooks,
     Numbers,
     Life,
+    Shaped,
     Filled,
     Soak,
 }
 
-const SCENARIOS: [(&str, Scenario); 7] = [
+const SCENARIOS: [(&str, Scenario); 8] = [
     ("accept", Scenario::Accept),
     ("inbound", Scenario::Inbound),
     ("webhooks", Scenario::Webhooks),
     ("numbers", Scenario::Numbers),
     ("life", Scenario::Life),
+    ("shaped", Scenario::Shaped),
     ("filled", Scenario::Filled),
     ("soak", Scenario::Soak),
 ];
@@ -87,6 +90,7 @@ pub async fn run(bench: &mut Bench, Step(scenario, engine): Step) {
         Scenario::Webhooks => webhooks::run(&mut bench.table, &data, "").await,
         Scenario::Numbers => numbers::run(&mut bench.table, &data, "").await,
         Scenario::Life => life::run(&mut bench.table, &data).await,
+        Scenario::Shaped => shaped::run(&mut bench.table, &data).await,
         Scenario::Filled => filled::run(&mut bench.table, &data).await,
         Scenario::Soak => soak::run(&mut bench.table, &data).await,
     }

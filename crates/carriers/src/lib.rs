@@ -8,8 +8,9 @@ mod sandbox;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use offhook_domain::campaign::{Decision, RegistrationType};
 use offhook_domain::message::{Failure, ReceiptStatus, SendOutcome};
-use offhook_domain::{Country, E164, MessageId, PurchaseId, Timestamp};
+use offhook_domain::{CampaignId, Country, E164, MessageId, PurchaseId, Timestamp};
 
 pub use sandbox::{AirPayload, HandsetMessage, NAME as SANDBOX, Sale, SandboxCarrier, SandboxWorld, WorldError};
 
@@ -46,6 +47,34 @@ pub trait Carrier: Send + Sync {
 
     /// Hands over one message. Says precisely whether the carrier has it.
     async fn send(&self, submission: &Submission) -> SendOutcome;
+
+    /// What it decides on a registration, which it is told of as often as it says that it has not decided yet. Without a
+    /// say in it, an operator decides.
+    ///
+    /// # Errors
+    /// [`CarrierError`]: it can't say for the moment; ask again.
+    async fn decide(&self, registration: &Registration) -> Result<Verdict, CarrierError> {
+        let _ = registration;
+        Ok(Verdict::ForAnOperator)
+    }
+}
+
+/// A registration that a carrier is to decide on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Ours: the same as often as it is asked about.
+    pub reference: CampaignId,
+    pub registered: RegistrationType,
+    /// All that was filled in, by the names of the API's fields.
+    pub form: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a carrier says of a registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Decided(Decision),
+    NotYet,
+    ForAnOperator,
 }
 
 /// The carrier failed for the moment. Nothing was bought, sent or changed.

@@ -117,6 +117,8 @@ ids! {
     ReactionId "rxn_",
     /// A purchase of a number under way; also our reference at the carrier.
     PurchaseId "buy_",
+    /// A registration with the US carriers.
+    CampaignId "camp_",
     /// A line in the ledger.
     EntryId "led_",
     /// An HTTP request, as named in `X-Request-Id`.

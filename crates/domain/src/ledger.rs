@@ -76,6 +76,8 @@ pub enum EntryKind {
     MessageOut,
     MessageIn,
     MessageRefund,
+    /// A fee of the US carriers.
+    Registration,
 }
 
 impl EntryKind {
@@ -90,6 +92,7 @@ impl EntryKind {
             Self::MessageOut => "message_out",
             Self::MessageIn => "message_in",
             Self::MessageRefund => "message_refund",
+            Self::Registration => "registration",
         }
     }
 
@@ -101,7 +104,9 @@ impl EntryKind {
             Self::NumberHold => (Book::Wallet, Book::Held),
             Self::NumberHoldReturned => (Book::Held, Book::Wallet),
             Self::NumberBought => (Book::Held, Book::Revenue),
-            Self::NumberRenewed | Self::MessageOut | Self::MessageIn => (Book::Wallet, Book::Revenue),
+            Self::NumberRenewed | Self::MessageOut | Self::MessageIn | Self::Registration => {
+                (Book::Wallet, Book::Revenue)
+            }
             Self::MessageRefund => (Book::Revenue, Book::Wallet),
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod call;
+pub mod campaign;
 pub mod contact;
 pub mod conversation;
 pub mod event;
@@ -18,6 +19,7 @@ pub mod phone;
 pub mod pii;
 pub mod purchase;
 pub mod segments;
+pub mod shaping;
 pub mod time;
 pub mod usage;
 pub mod webhook;

@@ -144,6 +144,8 @@ pub struct Message {
     /// Accepted (outbound) or received (inbound).
     pub at: Timestamp,
     pub delivered_at: Option<Timestamp>,
+    /// When it is likely to go, where its campaign has it wait for its turn. Not kept.
+    pub estimated_send_at: Option<Timestamp>,
 }
 
 /// What became of handing a message to a carrier.

@@ -1,4 +1,4 @@
-//! The operator's door on this machine: `offhook keys …` while the server has the SQLite file.
+//! The operator's door on this machine: `offhook keys …` and `offhook campaigns …` while the server has the SQLite file.
 //!
 //! A Unix socket in the data folder, for its owner only. One JSON line in, one JSON line out. Never on the
 //! network.
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,12 +19,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::app::api_keys::{self, KeyCommand, KeyReport};
+use crate::app::registration::{self, CampaignCommand};
 use crate::lifecycle::Lifecycle;
 
 const LONGEST_LINE: u64 = 64 * 1024;
 /// How long a client may take to say its command, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const MOST_AT_ONCE: usize = 16;
+
+/// What can be asked here.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Command {
+    Keys(KeyCommand),
+    Campaigns(CampaignCommand),
+}
 
 /// Where the socket of an installation is.
 #[must_use]
@@ -83,16 +94,19 @@ async fn answer(app: &App, mut stream: UnixStream, stop: &CancellationToken) -> 
         Some(read) => read??,
         None => return Ok(()),
     };
-    let report = match serde_json::from_str::<KeyCommand>(&line) {
-        Ok(command) => {
+    let mut text = match serde_json::from_str::<Command>(&line) {
+        Ok(Command::Keys(command)) => {
             let report = api_keys::run(&app.store, &*app.clock, command).await;
             // A key revoked here stops working here at once.
             app.keys.invalidate_all();
-            report
+            serde_json::to_string(&report)
         }
-        Err(error) => KeyReport::Failed { reason: format!("unreadable command: {error}") },
-    };
-    let mut text = serde_json::to_string(&report).map_err(io::Error::other)?;
+        Ok(Command::Campaigns(command)) => {
+            serde_json::to_string(&registration::run(&app.store, &*app.clock, command).await)
+        }
+        Err(error) => serde_json::to_string(&KeyReport::Failed { reason: format!("unreadable command: {error}") }),
+    }
+    .map_err(io::Error::other)?;
     text.push('\n');
     timeout(PATIENCE, writing.write_all(text.as_bytes())).await?
 }
@@ -101,7 +115,7 @@ async fn answer(app: &App, mut stream: UnixStream, stop: &CancellationToken) -> 
 ///
 /// # Errors
 /// No server listens there, or it went away.
-pub async fn ask(data_dir: &Path, command: &KeyCommand) -> io::Result<KeyReport> {
+pub async fn ask<R: DeserializeOwned>(data_dir: &Path, command: &impl Serialize) -> io::Result<R> {
     let mut stream = UnixStream::connect(socket_path(data_dir)).await?;
     let (reading, mut writing) = stream.split();
     let mut text = serde_json::to_string(command).map_err(io::Error::other)?;

@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod agents;
 pub mod audit_log;
 pub mod calls;
+pub mod campaigns;
 pub mod carrier_releases;
 pub mod contact_cards;
 pub mod contacts;
@@ -22,6 +23,7 @@ pub mod messages;
 mod migrate;
 pub mod numbers;
 pub mod outcomes;
+pub mod pacers;
 pub mod payers;
 pub mod privacy;
 pub mod purchases;
@@ -45,6 +47,7 @@ pub use scope::{Page, Scope, Window};
 pub fn every_statement(engine: Engine) -> Vec<Sql> {
     let for_many = [
         agents::STATEMENTS_FOR_MANY,
+        campaigns::STATEMENTS_FOR_MANY,
         deliveries::STATEMENTS_FOR_MANY,
         delivery_work::STATEMENTS_FOR_MANY,
         ledger::STATEMENTS_FOR_MANY,
@@ -53,6 +56,7 @@ pub fn every_statement(engine: Engine) -> Vec<Sql> {
         outcomes::STATEMENTS_FOR_MANY,
         payers::STATEMENTS_FOR_MANY,
         privacy::STATEMENTS_FOR_MANY,
+        pacers::STATEMENTS_FOR_MANY,
         sandbox_world::STATEMENTS_FOR_MANY,
         send_jobs::STATEMENTS_FOR_MANY,
         webhooks::STATEMENTS_FOR_MANY,
@@ -72,6 +76,7 @@ fn for_one() -> Vec<Sql> {
         agents::STATEMENTS,
         audit_log::STATEMENTS,
         calls::STATEMENTS,
+        campaigns::STATEMENTS,
         carrier_releases::STATEMENTS,
         contact_cards::STATEMENTS,
         contacts::STATEMENTS,
@@ -86,6 +91,7 @@ fn for_one() -> Vec<Sql> {
         numbers::STATEMENTS,
         outcomes::STATEMENTS,
         privacy::STATEMENTS,
+        pacers::STATEMENTS,
         purchases::STATEMENTS,
         renewals::STATEMENTS,
         sandbox_world::STATEMENTS,

@@ -115,5 +115,6 @@ pub(crate) fn read(mut row: Row) -> Result<Message, StoreError> {
         carrier_message_id,
         at,
         delivered_at,
+        estimated_send_at: None,
     })
 }

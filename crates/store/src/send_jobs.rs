@@ -4,9 +4,11 @@
 //! with the outcome. A job that is still claimed under an epoch that is over was cut off between the two: its
 //! outcome is unknown, and it is never sent again.
 
+use offhook_domain::campaign::CampaignClass;
 use offhook_domain::message::Message;
-use offhook_domain::{ConversationId, MessageId, NumberId, Timestamp};
+use offhook_domain::{CampaignId, ConversationId, MessageId, NumberId, Timestamp};
 
+use crate::campaigns::read_class;
 use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
 
@@ -19,7 +21,8 @@ statements! {
             FROM lines WHERE lines.line IS NOT NULL
         )
         SELECT line FROM lines WHERE line IS NOT NULL AND EXISTS
-            (SELECT 1 FROM send_jobs j WHERE j.line = lines.line AND j.epoch IS NULL AND j.due_at <= $1)";
+            (SELECT 1 FROM send_jobs j WHERE j.line = lines.line AND j.epoch IS NULL AND j.due_at <= $1)
+            AND NOT EXISTS (SELECT 1 FROM line_holds h WHERE h.line = lines.line AND h.until > $1)";
     RELEASED_LINES = "WITH RECURSIVE lines (line) AS (
             SELECT MIN(line) FROM send_jobs WHERE epoch IS NULL
             UNION ALL
@@ -30,15 +33,17 @@ statements! {
             (SELECT 1 FROM numbers n WHERE n.id = lines.line AND n.status = 'released')";
     CLAIMED_LINES = "SELECT DISTINCT line FROM send_jobs WHERE epoch IS NOT NULL";
     WAITING = "SELECT j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body, m.media_urls,
-            m.carrier, n.status
+            m.carrier, n.status, m.segments, j.tried_since, k.id, k.class
         FROM send_jobs j JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
         JOIN numbers n ON n.id = j.line
+        LEFT JOIN campaigns k ON k.account_id = n.account_id AND k.status = 'approved' AND n.country = 'US'
         WHERE j.line = $1 AND j.epoch IS NULL AND j.due_at <= $2 ORDER BY j.due_at, j.at LIMIT $3";
     // `+ 0`, here and below, keeps SQLite from the index of what is due, which has the whole line in it.
     WAITING_OF = "SELECT j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body,
-            m.media_urls, m.carrier, n.status
+            m.media_urls, m.carrier, n.status, m.segments, j.tried_since, k.id, k.class
         FROM send_jobs j JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
         JOIN numbers n ON n.id = j.line
+        LEFT JOIN campaigns k ON k.account_id = n.account_id AND k.status = 'approved' AND n.country = 'US'
         WHERE j.line = $1 AND j.conversation_id = $2 AND j.epoch IS NULL AND j.due_at + 0 <= $3 ORDER BY j.at LIMIT $4";
     // Steps from one conversation to the next through the index, and no further than its reader asks.
     CONVERSATIONS = "WITH RECURSIVE turns (conversation_id) AS (
@@ -49,13 +54,29 @@ statements! {
             FROM turns WHERE turns.conversation_id IS NOT NULL
         )
         SELECT conversation_id FROM turns WHERE conversation_id IS NOT NULL LIMIT $3";
+    // The first message of each conversation, in the order of the conversations' ids: as CONVERSATIONS.
+    HEADS = "WITH RECURSIVE turns (conversation_id) AS (
+            SELECT MIN(conversation_id) FROM send_jobs WHERE line = $1 AND conversation_id > $2
+            UNION ALL
+            SELECT (SELECT MIN(j.conversation_id) FROM send_jobs j
+                WHERE j.line = $1 AND j.conversation_id > turns.conversation_id)
+            FROM turns WHERE turns.conversation_id IS NOT NULL
+        ), passed (conversation_id) AS (SELECT conversation_id FROM turns WHERE conversation_id IS NOT NULL LIMIT $3)
+        SELECT j.epoch, j.due_at, j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body,
+            m.media_urls, m.carrier, n.status, m.segments, j.tried_since, k.id, k.class
+        FROM passed JOIN send_jobs j ON j.message_id = (SELECT s.message_id FROM send_jobs s
+            WHERE s.line = $1 AND s.conversation_id = passed.conversation_id ORDER BY s.at LIMIT 1)
+        JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
+        JOIN numbers n ON n.id = j.line
+        LEFT JOIN campaigns k ON k.account_id = n.account_id AND k.status = 'approved' AND n.country = 'US'";
     NEXT_DUE = "SELECT MIN(due_at) FROM send_jobs WHERE line = $1 AND epoch IS NULL";
     UNCLAIM = "UPDATE send_jobs SET epoch = NULL WHERE message_id = $1 AND epoch = $2";
     UNCLAIM_LINE = "UPDATE send_jobs SET epoch = NULL WHERE line = $1 AND epoch = $2";
     STRANDED = "SELECT message_id, epoch FROM send_jobs WHERE line = $1 AND epoch IS NOT NULL AND epoch <> $2 LIMIT $3";
     END_WAITING = "DELETE FROM send_jobs WHERE line = $1 AND epoch IS NULL RETURNING message_id";
 
-    PUT_BACK = "UPDATE send_jobs SET epoch = NULL, attempts = attempts + 1 WHERE message_id = $1 AND epoch = $2";
+    PUT_BACK = "UPDATE send_jobs SET epoch = NULL, attempts = attempts + 1, tried_since = COALESCE(tried_since, $1)
+        WHERE message_id = $2 AND epoch = $3";
     HOLD_JOBS = "UPDATE send_jobs SET due_at = $1 WHERE line = (SELECT number_id FROM conversations WHERE id = $2)
         AND conversation_id = $2 AND due_at + 0 < $3 AND epoch IS NULL";
     HOLD_CONVERSATION = "UPDATE conversations SET send_held_until = $1 WHERE id = $2";
@@ -105,6 +126,27 @@ pub struct Waiting {
     pub carrier: String,
     /// Whether the sending number is still held.
     pub number_active: bool,
+    pub segments: i64,
+    /// Since when it is tried in vain.
+    pub tried_since: Option<Timestamp>,
+    /// The campaign that its number sends under, where there is an approved one.
+    pub campaign: Option<Campaign>,
+}
+
+/// What limits the numbers of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Campaign {
+    pub id: CampaignId,
+    pub class: CampaignClass,
+}
+
+/// The first message of a conversation, be it under way, put off, or free to go.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// Somebody has it under way.
+    pub is_claimed: bool,
+    pub due_at: Timestamp,
+    pub message: Waiting,
 }
 
 impl Tx {
@@ -165,6 +207,21 @@ impl Tx {
     ) -> Result<Vec<ConversationId>, StoreError> {
         let rows = self.rows(CONVERSATIONS, params![line, after, limit]).await?;
         rows.into_iter().map(|mut row| row.take()).collect()
+    }
+
+    /// The first messages of so many conversations of a line behind `after`, in the order of the conversations' ids.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn heads_of_line(&mut self, line: &str, after: &str, limit: i64) -> Result<Vec<Head>, StoreError> {
+        let rows = self.rows(HEADS, params![line, after, limit]).await?;
+        let read = |mut row: Row| {
+            let (epoch, due_at): (Option<i64>, _) = (row.take()?, row.take()?);
+            Ok(Head { is_claimed: epoch.is_some(), due_at, message: read_waiting(row)? })
+        };
+        let mut heads: Vec<Head> = rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
+        heads.sort_by(|a, b| a.message.conversation_id.cmp(&b.message.conversation_id));
+        Ok(heads)
     }
 
     /// Claims messages that are about to be handed over; tells of each whether it was still free.
@@ -248,7 +305,7 @@ impl Tx {
     }
 
     /// Puts a message back that the carrier certainly does not have; those behind it in its conversation
-    /// wait with it until `due_at`.
+    /// wait with it until `due_at`. Since when it was tried is kept the first time.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -257,11 +314,12 @@ impl Tx {
         message: &MessageId,
         conversation: &ConversationId,
         epoch: i64,
+        tried_since: Timestamp,
         due_at: Timestamp,
     ) -> Result<(), StoreError> {
         // The conversation first: it is what a send under way has locked (PostgreSQL).
         self.change(HOLD_CONVERSATION, params![due_at, conversation]).await?;
-        self.run(PUT_BACK, params![message, epoch]).await?;
+        self.run(PUT_BACK, params![tried_since, message, epoch]).await?;
         self.run(HOLD_JOBS, params![due_at, conversation, due_at]).await
     }
 
@@ -287,5 +345,13 @@ fn read_waiting(mut row: Row) -> Result<Waiting, StoreError> {
         media_urls: row.take()?,
         carrier: row.take()?,
         number_active: row.take::<String>()? == "active",
+        segments: row.take()?,
+        tried_since: row.take()?,
+        campaign: read_campaign(row.take()?, row.take()?)?,
     })
+}
+
+fn read_campaign(id: Option<CampaignId>, class: Option<String>) -> Result<Option<Campaign>, StoreError> {
+    let (Some(id), Some(class)) = (id, class) else { return Ok(None) };
+    Ok(Some(Campaign { id, class: read_class(&class)? }))
 }

@@ -6,6 +6,7 @@
 
 mod inventory;
 mod magic;
+mod registrations;
 mod send;
 mod world;
 
@@ -15,7 +16,9 @@ use async_trait::async_trait;
 use offhook_domain::message::SendOutcome;
 use offhook_domain::{Clock, E164, PurchaseId};
 
-use crate::{AvailableNumber, BuyError, Carrier, CarrierError, NumberOrder, NumberSearch, Submission};
+use crate::{
+    AvailableNumber, BuyError, Carrier, CarrierError, NumberOrder, NumberSearch, Registration, Submission, Verdict,
+};
 pub use world::{AirPayload, HandsetMessage, Sale, SandboxWorld, WorldError};
 
 /// The sandbox carrier's name.
@@ -74,5 +77,9 @@ impl Carrier for SandboxCarrier {
 
     async fn send(&self, submission: &Submission) -> SendOutcome {
         send::send(&*self.world, self.clock.now(), submission).await
+    }
+
+    async fn decide(&self, registration: &Registration) -> Result<Verdict, CarrierError> {
+        Ok(Verdict::Decided(registrations::decide(registration)))
     }
 }

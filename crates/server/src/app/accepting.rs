@@ -114,7 +114,7 @@ async fn accept_together(tx: &mut Tx, wanted: &[Arc<Wanted>]) -> Result<Vec<Resu
     }
     let open: Vec<usize> = (0..wanted.len()).filter(|n| answers[*n].is_none()).collect();
     let orders: Vec<&Order> = open.iter().map(|n| &wanted[*n].order).collect();
-    let accepted = send_message::accept_all(tx, &orders, app.prices(), &*app.clock).await?;
+    let accepted = send_message::accept_all(tx, &orders, app.prices(), &app.config, &*app.clock).await?;
     for (n, accepted) in open.into_iter().zip(accepted) {
         answers[n] = Some(finish(tx, &wanted[n], accepted.map_err(ApiError::from), claimed_at).await?);
     }

@@ -275,6 +275,7 @@ mod tests {
             carrier_message_id: Some("SB1".to_owned()),
             at: AT,
             delivered_at: None,
+            estimated_send_at: None,
         };
         Received { message, agent_id: None, number_external_id: None, metadata: None }
     }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use offhook_carriers::{AvailableNumber, BuyError, Carrier, CarrierError, NumberOrder, NumberSearch, Submission};
+use offhook_carriers::{
+    AvailableNumber, BuyError, Carrier, CarrierError, NumberOrder, NumberSearch, Registration, Submission, Verdict,
+};
 use offhook_domain::message::{Failure, SendOutcome};
 use offhook_domain::{E164, PurchaseId};
 
@@ -72,6 +74,10 @@ impl Carrier for Contained {
 
     async fn release(&self, number: &E164, reference: Option<&PurchaseId>) -> Result<(), CarrierError> {
         self.ask(self.0.release(number, reference)).await.unwrap_or_else(|error| Err(CarrierError(error)))
+    }
+
+    async fn decide(&self, registration: &Registration) -> Result<Verdict, CarrierError> {
+        self.ask(self.0.decide(registration)).await.unwrap_or_else(|error| Err(CarrierError(error)))
     }
 
     async fn send(&self, submission: &Submission) -> SendOutcome {

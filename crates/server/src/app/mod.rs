@@ -16,11 +16,13 @@ pub mod receive_message;
 pub mod receiving;
 pub mod reconcile_purchases;
 pub mod record_outcome;
+pub mod registration;
 pub mod release_number;
 mod sandbox_world;
 mod secrets;
 pub mod send_message;
 pub mod settle_purchase;
+pub mod shaping;
 mod together;
 mod wakes;
 

@@ -146,5 +146,6 @@ fn message(app: &App, text: &InboundMessage, number: &Number) -> Message {
         carrier_message_id: Some(text.carrier_message_id.clone()),
         at: now,
         delivered_at: None,
+        estimated_send_at: None,
     }
 }

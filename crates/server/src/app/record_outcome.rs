@@ -32,7 +32,8 @@ pub struct Outcome {
     pub carrier: String,
     /// Tries before this one that came to nothing.
     pub attempts: i64,
-    pub accepted_at: Timestamp,
+    /// Since when it could have gone: it is given up so long after that.
+    pub tried_since: Timestamp,
     /// `None` where it was not handed over after all: it waits again.
     pub outcome: Option<SendOutcome>,
     /// The message behind it in its conversation, whose turn it is when this one is settled.
@@ -107,8 +108,9 @@ pub async fn record(
                 }
                 match retry_wait(&doors, outcome) {
                     Some(wait) => {
-                        let due = doors.now().plus(wait);
-                        tx.put_back_send_job(&outcome.message_id, &outcome.conversation_id, epoch, due).await?;
+                        let (since, due) = (outcome.tried_since, doors.now().plus(wait));
+                        let (message, conversation) = (&outcome.message_id, &outcome.conversation_id);
+                        tx.put_back_send_job(message, conversation, epoch, since, due).await?;
                         held.push(outcome.conversation_id.clone());
                     }
                     None => settled.push(outcome),
@@ -274,7 +276,7 @@ async fn apply_kept(app: &App, belated: Vec<(MessageId, String)>) -> Result<(), 
 fn retry_wait(app: &App, outcome: &Outcome) -> Option<Duration> {
     let Some(SendOutcome::NotTaken(_)) = outcome.outcome else { return None };
     let sending = &app.config.sending;
-    if app.now().since(outcome.accepted_at) >= sending.give_up_after {
+    if app.now().since(outcome.tried_since) >= sending.give_up_after {
         return None;
     }
     let step = usize::try_from(outcome.attempts).unwrap_or(usize::MAX).min(sending.retries.len().saturating_sub(1));

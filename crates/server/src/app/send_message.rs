@@ -7,19 +7,25 @@
 use std::collections::{BTreeMap, HashMap};
 
 use offhook_domain::agent::Agent;
+use offhook_domain::campaign::{CampaignStatus, OutboundSms};
 use offhook_domain::ledger::{Book, EntryKind, Posting};
 use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
 use offhook_domain::number::Number;
 use offhook_domain::usage::UsageDelta;
 use offhook_domain::{
-    AccountId, AgentId, Clock, ConversationId, Destination, GroupId, Id, MessageId, Micros, Prices, Timestamp, segments,
+    AccountId, AgentId, Clock, ConversationId, Destination, GroupId, Id, MessageId, Micros, NumberId, Prices,
+    Timestamp, segments,
 };
+use offhook_store::campaigns::Standing;
 use offhook_store::numbers::NumberSought;
 use offhook_store::payers::Payers;
 use offhook_store::send_jobs::SendJob;
 use offhook_store::{StoreError, Tx};
 
 use super::place_messages::{Placed, Placing, place};
+use super::registration::outbound_sms;
+use super::shaping::{campaign_resource, likely};
+use crate::config::Config;
 
 /// What a client wants sent.
 #[derive(Debug, Clone)]
@@ -50,6 +56,10 @@ pub enum SendRefused {
     NumberOfAnotherAgent,
     #[error("the number is released and can't send any more")]
     NumberReleased,
+    #[error("this US number can't send before its account is registered with the carriers: POST /v1/register")]
+    NotRegistered,
+    #[error("this US number can't send yet: the registration is being looked at (GET /v1/register/status)")]
+    NotRegisteredYet,
     #[error("to_number is the sending number itself")]
     ToItself,
     #[error("{0} is an emergency or service line: it can't be texted from here")]
@@ -68,10 +78,12 @@ pub async fn accept_all(
     tx: &mut Tx,
     orders: &[&Order],
     prices: Prices,
+    config: &Config,
     clock: &dyn Clock,
 ) -> Result<Vec<Result<Message, SendRefused>>, StoreError> {
     let senders = Senders::find(tx, orders).await?;
     let mut drafts: Vec<_> = orders.iter().map(|order| senders.draft(order, prices, clock.now())).collect();
+    under_campaigns(tx, config, &senders, &mut drafts).await?;
     let payers = tx.payers_of(orders.iter().map(|order| &order.account)).await?;
     refuse_uncovered(tx, &payers, &mut drafts).await?;
     let good = drafts.iter_mut().flatten();
@@ -137,9 +149,15 @@ impl<'a> Senders<'a> {
             carrier_message_id: None,
             at: now,
             delivered_at: None,
+            estimated_send_at: None,
         };
         let agent = order.agent.clone().or_else(|| number.agent_id.clone());
         Ok(Draft { order, agent, price: prices.sms_segment.times(segments), message })
+    }
+
+    /// The number an order goes out from, where it is one of the US.
+    fn us_number(&self, order: &'a Order) -> Option<&Number> {
+        self.sender(order).ok().filter(|number| number.country.as_str() == "US")
     }
 
     fn check_agent(&self, order: &'a Order) -> Result<(), SendRefused> {
@@ -162,6 +180,63 @@ impl<'a> Senders<'a> {
             _ => Ok(number),
         }
     }
+}
+
+/// Refuses what the US carriers know nothing of, and tells of the rest when it is likely to go, where they limit it.
+async fn under_campaigns<'a>(
+    tx: &mut Tx,
+    config: &Config,
+    senders: &Senders<'a>,
+    drafts: &mut [Result<Draft<'a>, SendRefused>],
+) -> Result<(), StoreError> {
+    let of_us = drafts.iter().flatten().filter(|draft| senders.us_number(draft.order).is_some());
+    let accounts = each_once(of_us.map(|draft| &draft.order.account));
+    if accounts.is_empty() {
+        return Ok(());
+    }
+    let found = tx.standings(&accounts).await?;
+    let standings: HashMap<_, _> = accounts.into_iter().zip(found).collect();
+    let mut limited: BTreeMap<&NumberId, (&Standing, Vec<usize>)> = BTreeMap::new();
+    for (n, place) in drafts.iter_mut().enumerate() {
+        let Ok(draft) = place else { continue };
+        let Some(number) = senders.us_number(draft.order) else { continue };
+        let standing = standings.get(&draft.order.account).and_then(Option::as_ref);
+        match outbound_sms(config, number, standing) {
+            OutboundSms::RegistrationRequired => *place = Err(SendRefused::NotRegistered),
+            OutboundSms::Activating => *place = Err(SendRefused::NotRegisteredYet),
+            OutboundSms::Enabled => {
+                if let Some(standing) = standing.filter(|standing| standing.status == CampaignStatus::Approved) {
+                    limited.entry(&number.id).or_insert((standing, Vec::new())).1.push(n);
+                }
+            }
+        }
+    }
+    tell_estimates(tx, config, limited, drafts).await
+}
+
+async fn tell_estimates(
+    tx: &mut Tx,
+    config: &Config,
+    limited: BTreeMap<&NumberId, (&Standing, Vec<usize>)>,
+    drafts: &mut [Result<Draft<'_>, SendRefused>],
+) -> Result<(), StoreError> {
+    if limited.is_empty() {
+        return Ok(());
+    }
+    let all = Timestamp::from_micros(i64::MAX);
+    let resources: Vec<_> = limited.values().map(|(standing, _)| campaign_resource(standing.id.as_str())).collect();
+    let asked: Vec<_> =
+        limited.keys().zip(&resources).map(|(line, name)| (line.as_str(), all, name.as_str())).collect();
+    let backlogs = tx.backlogs(&asked).await?;
+    for ((standing, places), mut backlog) in limited.into_values().zip(backlogs) {
+        for n in places {
+            if let Ok(draft) = &mut drafts[n] {
+                draft.message.estimated_send_at = Some(likely(&config.shaping, standing, backlog, draft.message.at));
+                backlog.before += 1;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn each_once<T: Copy + Eq + std::hash::Hash>(all: impl Iterator<Item = T>) -> Vec<T> {

@@ -9,7 +9,7 @@ use offhook_domain::purchase::{Purchase, PurchaseState};
 use offhook_domain::{Id, NumberId, Timestamp};
 use offhook_store::{StoreError, Tx};
 
-use super::{App, Sealer};
+use super::App;
 use crate::http::numbers::NumberView;
 
 /// The end of a purchase.
@@ -28,7 +28,7 @@ pub enum Ended {
 /// [`StoreError`]; then the purchase is still open.
 pub async fn keep_purchase(app: &App, purchase: &Purchase) -> Result<Ended, StoreError> {
     let purchase_id = purchase.id.clone();
-    let (purchase, now, sealer) = (purchase.clone(), app.now(), app.sealer.clone());
+    let (purchase, now, doors) = (purchase.clone(), app.now(), app.clone());
     let period = Duration::from_secs(u64::from(app.config.numbers.period_days) * 24 * 3600);
     let ended = app
         .store
@@ -40,7 +40,7 @@ pub async fn keep_purchase(app: &App, purchase: &Purchase) -> Result<Ended, Stor
             if !tx.of(&purchase.account_id).store_purchase(&purchase.id, &number.id).await? {
                 return ended_before(tx, &purchase, number, now).await;
             }
-            store(tx, &purchase, number, &sealer, now).await
+            store(&doors, tx, &purchase, number, now).await
         })
         .await?;
     match ended {
@@ -54,10 +54,10 @@ pub async fn keep_purchase(app: &App, purchase: &Purchase) -> Result<Ended, Stor
 }
 
 async fn store(
+    app: &App,
     tx: &mut Tx,
     purchase: &Purchase,
     mut number: Number,
-    sealer: &Sealer,
     now: Timestamp,
 ) -> Result<Ended, StoreError> {
     let mut scope = tx.of(&purchase.account_id);
@@ -70,8 +70,10 @@ async fn store(
     scope.insert_number(&number).await?;
     scope.post(&purchase.posting(EntryKind::NumberBought, now)).await?;
     if let Some(key) = &purchase.once_key {
-        let body = serde_json::to_string(&NumberView::of(&number)).map_err(|e| StoreError::Corrupt(e.to_string()))?;
-        scope.finish_once(key, purchase.created_at, 200, Some(&sealer.seal(&body))).await?;
+        let standing = scope.standing().await?;
+        let view = NumberView::of(&app.config, &number, standing.as_ref());
+        let body = serde_json::to_string(&view).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+        scope.finish_once(key, purchase.created_at, 200, Some(&app.sealer.seal(&body))).await?;
     }
     Ok(Ended::Stored(Box::new(number)))
 }

@@ -1,5 +1,6 @@
 //! The command line: `offhook serve | dev | phone | keys | migrate | openapi`.
 
+mod campaigns;
 mod dev;
 mod keys;
 mod listen;
@@ -34,6 +35,8 @@ enum Command {
     Listen(listen::Listen),
     /// Makes, lists and revokes API keys.
     Keys(keys::Keys),
+    /// Lists and decides on registrations with the US carriers.
+    Campaigns(campaigns::Campaigns),
     /// Brings the database's schema up to date, and ends.
     Migrate,
     /// Prints the OpenAPI document.
@@ -71,6 +74,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Phone(phone) => phone.run().await,
         Command::Listen(listen) => listen.run().await,
         Command::Keys(keys) => keys.run().await,
+        Command::Campaigns(campaigns) => campaigns.run().await,
         Command::Migrate => {
             startup::open_store(&Config::from_process(Purpose::AsConfigured)?).await?;
             print("The database is up to date.");

@@ -20,8 +20,8 @@ pub use self::errors::{ConfigError, ConfigErrors, Origin};
 use self::layers::{Layers, Setting};
 use self::reader::Reader;
 pub use self::sections::{
-    Config, Keys, Leases, Limits, LogFormat, Logs, Mode, Numbers, Prices, RateLimits, Retention, Sending, Server,
-    Storage, Telemetry, Webhooks,
+    Config, Keys, Leases, Limits, LogFormat, Logs, Mode, Numbers, Prices, RateLimits, Registration, Retention, Sending,
+    Server, Shaping, Storage, Telemetry, Webhooks,
 };
 use crate::secret_key::{SecretKey, SecretKeyError};
 
@@ -104,7 +104,13 @@ impl Config {
     /// The prices in force: none in a sandbox that is free. The sign-up credit stays.
     pub fn prices(&self) -> Prices {
         if self.mode.sandbox && self.prices.sandbox_free {
-            Prices { number_month_micros: 0, sms_segment_micros: 0, ..self.prices }
+            Prices {
+                number_month_micros: 0,
+                sms_segment_micros: 0,
+                registration_micros: 0,
+                registration_high_volume_micros: 0,
+                ..self.prices
+            }
         } else {
             self.prices
         }

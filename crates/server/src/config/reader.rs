@@ -56,6 +56,23 @@ impl Reader {
         self.integer(key, 0..=1_000_000_000).into()
     }
 
+    /// A number from 0 to `most` with up to three decimals, in thousandths.
+    pub fn thousandths(&mut self, key: &str, most: u32) -> i64 {
+        let rule = format!("must be a number from 0 to {most} with at most three decimals");
+        let value = self.value(key);
+        let number = match &value {
+            Some(Value::Integer(whole)) => Some(*whole as f64),
+            Some(Value::Float(number)) => Some(*number),
+            _ => None,
+        };
+        let thousandths =
+            number.filter(|number| (0.0..=f64::from(most)).contains(number)).map(|number| number * 1000.0);
+        match thousandths.filter(|exact| (exact - exact.round()).abs() < 1e-6) {
+            Some(exact) => exact.round() as i64,
+            None => self.refuse(key, &rule, value.as_ref()),
+        }
+    }
+
     /// A list of waits in seconds.
     pub fn waits(&mut self, key: &str, count: RangeInclusive<usize>) -> Vec<Duration> {
         let (fewest, most) = (count.start(), count.end());

@@ -4,7 +4,9 @@
 mod business;
 mod process;
 
-pub use self::business::{Leases, Limits, Mode, Numbers, Prices, RateLimits, Retention, Sending, Webhooks};
+pub use self::business::{
+    Leases, Limits, Mode, Numbers, Prices, RateLimits, Registration, Retention, Sending, Shaping, Webhooks,
+};
 pub use self::process::{Keys, LogFormat, Logs, Server, Storage, Telemetry};
 use super::reader::Reader;
 
@@ -29,6 +31,10 @@ pub struct Config {
     pub rate_limits: RateLimits,
     /// Messages to carriers.
     pub sending: Sending,
+    /// How fast messages go.
+    pub shaping: Shaping,
+    /// Registration with the US carriers.
+    pub registration: Registration,
     /// Events to customers.
     pub webhooks: Webhooks,
     /// Work that is taken and given up.
@@ -53,6 +59,8 @@ impl Config {
             limits: Limits::read(reader),
             rate_limits: RateLimits::read(reader),
             sending: Sending::read(reader),
+            shaping: Shaping::read(reader),
+            registration: Registration::read(reader),
             webhooks: Webhooks::read(reader),
             leases: Leases { duration: reader.seconds("leases.seconds", 2..=300) },
             logs: Logs::read(reader),

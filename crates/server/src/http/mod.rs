@@ -22,6 +22,7 @@ mod ops;
 mod page;
 mod privacy;
 pub(crate) mod rate_limits;
+mod registration;
 mod request_id;
 mod sandbox;
 mod scopes;
@@ -93,6 +94,7 @@ fn sandbox_routes() -> OpenApiRouter<App> {
 fn with_key() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(tenancy_routes())
+        .merge(registration_routes())
         .routes(routes!(agents::list::handle, agents::create::handle))
         .routes(routes!(agents::voices::handle))
         .routes(routes!(agents::get::handle, agents::update::handle, agents::delete::handle))
@@ -148,6 +150,13 @@ fn tenancy_routes() -> OpenApiRouter<App> {
         .routes(routes!(privacy::export::handle))
         .routes(routes!(sub_accounts::list::handle, sub_accounts::create::handle))
         .routes(routes!(sub_accounts::update::handle, sub_accounts::close::handle))
+}
+
+/// Registration with the US carriers.
+fn registration_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(registration::get::handle, registration::submit::handle, registration::update::handle))
+        .routes(routes!(registration::status::handle))
 }
 
 async fn no_route(uri: Uri) -> ApiError {

@@ -6,7 +6,7 @@ use offhook_domain::{DeliveryId, Id};
 use offhook_store::{StoreError, Tx};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, record_outcome};
+use crate::app::{App, record_outcome, registration};
 use crate::telemetry::names;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -46,6 +46,7 @@ async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
         }
     }
     note_key_uses(app).await?;
+    registration::ask_carriers(app).await?;
     show_send_queue(app).await?;
     show_delivery_queue(app).await?;
     forget_deliveries(app).await?;

@@ -6,6 +6,7 @@
 //! never sent again. Only what is handed over next is claimed; what waits for its turn would be sent by whoever comes.
 
 mod queue;
+mod shaped;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use offhook_store::{StoreError, Tx};
 use tokio::sync::Semaphore;
 
 use self::queue::{Found, Look, OF_ONE, Page, Queue};
+use self::shaped::Shaped;
 use super::lines::{Hold, LineWork};
 use super::persist::{kept_or_impossible, until_kept};
 use crate::app::App;
@@ -70,8 +72,28 @@ impl LineWork for SendMessages {
 
     async fn work(&self, line: &str, hold: &Hold) -> Result<(), StoreError> {
         settle_stranded(&self.app, line, hold.epoch()).await?;
-        Line::new(self, line, hold).run().await
+        // Where each number has a limit of its own there is no other way.
+        let shaping = &self.app.config.shaping;
+        let mut is_shaped = !(shaping.number.is_none() && shaping.carrier.is_none());
+        loop {
+            let ended = if is_shaped {
+                Shaped::new(self, line, hold).run().await?
+            } else {
+                Line::new(self, line, hold).run().await?
+            };
+            match ended {
+                Ended::Done => return Ok(()),
+                Ended::OtherWay => is_shaped = !is_shaped,
+            }
+        }
     }
+}
+
+/// How the work on a line ended.
+enum Ended {
+    Done,
+    /// A campaign limits its messages by now, or none does any more.
+    OtherWay,
 }
 
 struct Line<'a> {
@@ -86,6 +108,8 @@ struct Line<'a> {
     rest: Option<Rest>,
     /// Whether a claim's commit was not answered.
     in_doubt: bool,
+    /// A message was found that is limited: it is not for here to send it.
+    is_limited: bool,
 }
 
 /// A store that failed is not asked again at once: it would be asked as fast as it can refuse.
@@ -110,10 +134,10 @@ struct Settled {
 impl<'a> Line<'a> {
     fn new(sender: &'a SendMessages, line: &'a str, hold: &'a Hold) -> Self {
         let (queue, looked) = (Queue::default(), Instant::now());
-        Self { sender, line, hold, queue, looked, unfinished: false, rest: None, in_doubt: false }
+        Self { sender, line, hold, queue, looked, unfinished: false, rest: None, in_doubt: false, is_limited: false }
     }
 
-    async fn run(&mut self) -> Result<(), StoreError> {
+    async fn run(&mut self) -> Result<Ended, StoreError> {
         // A number whose receivers all hang leaves the others some places.
         let places = Semaphore::new(self.sender.app.config.sending.concurrency.div_ceil(2));
         let mut sending = FuturesUnordered::new();
@@ -122,7 +146,7 @@ impl<'a> Line<'a> {
         let mut recording = FuturesUnordered::new();
         loop {
             for first in self.claim_more().await {
-                sending.push(self.sender.submit(first, self.hold, &places));
+                sending.push(self.sender.submit(first, None, self.hold, &places));
             }
             if recording.is_empty() && !done.is_empty() {
                 let outcomes = std::mem::take(&mut done).into_iter().map(|sent| self.outcome(sent)).collect();
@@ -130,8 +154,11 @@ impl<'a> Line<'a> {
             }
             if sending.is_empty() && recording.is_empty() {
                 self.clear_doubt().await;
+                if self.is_limited {
+                    return Ok(Ended::OtherWay);
+                }
                 if self.is_ending() || !self.wait_for_more().await? {
-                    return Ok(());
+                    return Ok(Ended::Done);
                 }
                 continue;
             }
@@ -144,7 +171,7 @@ impl<'a> Line<'a> {
                 }
                 Some(settled) = recording.next() => {
                     for next in self.move_up(settled) {
-                        sending.push(self.sender.submit(next, self.hold, &places));
+                        sending.push(self.sender.submit(next, None, self.hold, &places));
                     }
                 }
                 // A slow carrier holds back its own conversation only: look for others meanwhile.
@@ -186,7 +213,7 @@ impl<'a> Line<'a> {
             return ready;
         }
         for _ in 0..LOOKS {
-            if self.is_ending() || self.in_doubt {
+            if self.is_ending() || self.in_doubt || self.is_limited {
                 return ready;
             }
             let Some(look) = self.queue.next_look(hurry) else {
@@ -197,6 +224,7 @@ impl<'a> Line<'a> {
                 Ok(found) => {
                     self.looked = Instant::now();
                     self.rest = None;
+                    self.is_limited = found.is_limited;
                     ready.extend(found.heads.iter().cloned());
                     self.queue.admit(&look.page, found);
                 }
@@ -245,6 +273,9 @@ impl<'a> Line<'a> {
                     return Ok(Found::default());
                 }
                 let (mut found, waiting) = read(tx, &line, now, &look).await?;
+                if waiting.iter().chain(&found.behind).any(|job| job.campaign.is_some()) {
+                    return Ok(Found { is_limited: true, ..Found::default() });
+                }
                 let mut taken = look.busy.clone();
                 let (mut firsts, behind): (Vec<_>, Vec<_>) =
                     waiting.into_iter().partition(|job| taken.insert(job.conversation_id.clone()));
@@ -260,18 +291,9 @@ impl<'a> Line<'a> {
     }
 
     fn outcome(&self, Sent { job, outcome }: Sent) -> Outcome {
-        let next = self.queue.behind(&job.conversation_id).filter(|_| !self.is_ending());
-        Outcome {
-            next: next.map(|next| next.message_id.clone()),
-            message_id: job.message_id,
-            conversation_id: job.conversation_id,
-            from: job.from,
-            to: job.to,
-            carrier: job.carrier,
-            attempts: job.attempts,
-            accepted_at: job.at,
-            outcome,
-        }
+        let next = self.queue.behind(&job.conversation_id).filter(|_| !self.is_ending() && !self.is_limited);
+        let (next, accepted_at) = (next.map(|next| next.message_id.clone()), job.at);
+        outcome_of(Sent { job, outcome }, accepted_at, next)
     }
 
     /// Waits until the line is rung or its next message falls due; false when the line can go.
@@ -287,6 +309,21 @@ impl<'a> Line<'a> {
         let rung = self.hold.woken(Instant::now() + soon.unwrap_or(LINGER)).await;
         self.queue.look_again();
         Ok(rung || soon.is_some())
+    }
+}
+
+/// What is to be recorded of a message that was to be tried since then.
+fn outcome_of(Sent { job, outcome }: Sent, tried_since: Timestamp, next: Option<MessageId>) -> Outcome {
+    Outcome {
+        next,
+        message_id: job.message_id,
+        conversation_id: job.conversation_id,
+        from: job.from,
+        to: job.to,
+        carrier: job.carrier,
+        attempts: job.attempts,
+        tried_since,
+        outcome,
     }
 }
 
@@ -349,12 +386,14 @@ impl SendMessages {
         Settled { conversations, recorded }
     }
 
-    /// Hands a message over once its number and its carrier have a place for it.
-    async fn submit(&self, job: Waiting, hold: &Hold, of_number: &Semaphore) -> Sent {
+    /// Hands a message over once its number and its carrier have a place for it, unless that is too late.
+    async fn submit(&self, job: Waiting, latest: Option<Instant>, hold: &Hold, of_number: &Semaphore) -> Sent {
         let at_carrier = self.places_at(&job.carrier);
         let places = (of_number.acquire().await, at_carrier.acquire().await);
         let outcome = match places {
-            (Ok(_), Ok(_)) if hold.is_held() => self.hand_over(&job, hold.until()).await,
+            (Ok(_), Ok(_)) if hold.is_held() && latest.is_none_or(|latest| Instant::now() <= latest) => {
+                self.hand_over(&job, hold.until()).await
+            }
             _ => return Sent { job, outcome: None },
         };
         metrics::counter!(

@@ -349,7 +349,8 @@ async fn what_waits_to_go_out_from_a_released_number_fails_and_is_refunded() {
     app.look_after_numbers().await;
     assert_eq!(carrier.sold(), ["+14155550100"]);
     let back = async move |tx: &mut Tx| {
-        tx.put_back_send_job(&claimed.message_id, &claimed.conversation_id, 1, now.plus(Duration::from_secs(600))).await
+        tx.put_back_send_job(&claimed.message_id, &claimed.conversation_id, 1, now, now.plus(Duration::from_secs(600)))
+            .await
     };
     app.app.store.write::<_, StoreError>(back).await.unwrap();
     app.look_after_numbers().await;

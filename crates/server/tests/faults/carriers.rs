@@ -112,6 +112,7 @@ async fn pile_up(database: &Database, first: &Value) {
         carrier_message_id: None,
         at: SystemClock::default().now(),
         delivered_at: None,
+        estimated_send_at: None,
     };
     let clock = SystemClock::default();
     for _ in 0..WAITING / PORTION {

@@ -273,5 +273,6 @@ id_values!(
     DeliveryId,
     ContactId,
     PurchaseId,
+    CampaignId,
     EntryId,
 );

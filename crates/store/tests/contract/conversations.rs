@@ -170,6 +170,7 @@ pub async fn say(
         carrier_message_id: None,
         at,
         delivered_at: None,
+        estimated_send_at: None,
     };
     let (agent_id, participant) = (number.agent_id.clone(), participant.to_owned());
     let work = async move |tx: &mut Tx| {

@@ -24,6 +24,7 @@ mod ledger;
 mod many;
 mod migrations;
 mod numbers;
+mod pacers;
 mod plans;
 mod purchases;
 mod rate_buckets;

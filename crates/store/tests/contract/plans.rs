@@ -137,7 +137,7 @@ async fn explain(client: &tokio_postgres::Client, statement: &str) -> Vec<String
 }
 
 /// Rows enough for the planner to prefer the best index: a hundred accounts, three states, half of what may be NULL,
-/// and all else different, in no order.
+/// and all else different, in no order. Of what an account has one of, a hundred.
 async fn fill_every_table(client: &tokio_postgres::Client) {
     let columns = "SELECT table_name::TEXT, string_agg(
             CASE WHEN is_nullable = 'YES' THEN 'CASE WHEN i % 2 = 0 THEN ' ELSE '(' END
@@ -153,7 +153,8 @@ async fn fill_every_table(client: &tokio_postgres::Client) {
     for table in client.query(columns, &[]).await.unwrap() {
         let (name, values): (String, String) = (table.get(0), table.get(1));
         let rows = if SMALL.contains(&name.as_str()) { 20 } else { 5000 };
-        let fill = format!("INSERT INTO {name} SELECT {values} FROM generate_series(1, {rows}) AS i");
+        let fill =
+            format!("INSERT INTO {name} SELECT {values} FROM generate_series(1, {rows}) AS i ON CONFLICT DO NOTHING");
         client.batch_execute(&fill).await.unwrap_or_else(|error| panic!("{fill}: {error:?}"));
     }
     client.batch_execute("ANALYZE").await.unwrap();

@@ -37,7 +37,7 @@ on_both_engines!(one_conversations_messages_come_in_order_and_not_before_they_ar
     claim(&store, &messages[0], 7).await;
     assert_eq!(of(&store, &number, &busy, LATER, 9).await, messages[1..]);
     let (first, held, until) = (messages[0].clone(), busy.clone(), now());
-    store.write(async move |tx: &mut Tx| tx.put_back_send_job(&first, &held, 7, until).await).await.unwrap();
+    store.write(async move |tx: &mut Tx| tx.put_back_send_job(&first, &held, 7, until, until).await).await.unwrap();
     // Those behind it wait with it, and nobody else does.
     let before = Timestamp::from_micros(until.as_micros() - 1);
     assert_eq!(of(&store, &number, &busy, before, 9).await, []);

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
+use offhook_domain::shaping::{CarrierDays, Limit};
 
 use super::{Reader, name};
 use crate::guarded_http::is_never_opened;
@@ -24,6 +25,10 @@ pub struct Prices {
     pub sms_segment_micros: i64,
     /// Credit of a new account.
     pub sign_up_credit_micros: i64,
+    /// A registration with the US carriers.
+    pub registration_micros: i64,
+    /// One for high volume, with the vetting it needs.
+    pub registration_high_volume_micros: i64,
     /// Whether a sandbox charges nothing.
     pub sandbox_free: bool,
 }
@@ -34,6 +39,8 @@ impl Prices {
             number_month_micros: reader.micros("prices.number_month_micros"),
             sms_segment_micros: reader.micros("prices.sms_segment_micros"),
             sign_up_credit_micros: reader.micros("prices.sign_up_credit_micros"),
+            registration_micros: reader.micros("prices.registration_micros"),
+            registration_high_volume_micros: reader.micros("prices.registration_high_volume_micros"),
             sandbox_free: reader.boolean("prices.sandbox_free"),
         }
     }
@@ -135,6 +142,56 @@ impl Sending {
             submit_timeout: reader.seconds("sending.submit_timeout_seconds", 1..=300),
             retries: reader.waits("sending.retry_seconds", 1..=50),
             give_up_after: reader.seconds("sending.give_up_after_seconds", 1..=604_800),
+        }
+    }
+}
+
+/// `[shaping]`
+#[derive(Debug)]
+pub struct Shaping {
+    /// When the carriers' days end.
+    pub days: CarrierDays,
+    /// What one number may send.
+    pub number: Limit,
+    /// What all numbers of one carrier may send.
+    pub carrier: Limit,
+}
+
+impl Shaping {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        let zone =
+            reader.required("shaping.time_zone", "must be a time zone like \"America/Los_Angeles\"", CarrierDays::of);
+        Self {
+            days: zone.unwrap_or_else(CarrierDays::utc),
+            number: limit(reader, "shaping.number_messages_per_second", "shaping.number_segments_per_day"),
+            carrier: limit(reader, "shaping.carrier_messages_per_second", "shaping.carrier_segments_per_day"),
+        }
+    }
+}
+
+/// Zero is no limit.
+fn limit(reader: &mut Reader, rate: &str, cap: &str) -> Limit {
+    let (rate, cap) = (reader.thousandths(rate, 100_000), reader.integer(cap, 0..=1_000_000_000));
+    Limit::new(rate, (cap > 0).then_some(i64::from(cap)))
+}
+
+/// `[registration]`
+#[derive(Debug)]
+pub struct Registration {
+    /// Whether live US numbers need one before they may send.
+    pub required: bool,
+    /// Whether those of the sandbox do.
+    pub required_in_sandbox: bool,
+    /// How long the sandbox carrier looks at one.
+    pub sandbox_decides_after: Duration,
+}
+
+impl Registration {
+    pub(in crate::config) fn read(reader: &mut Reader) -> Self {
+        Self {
+            required: reader.boolean("registration.required"),
+            required_in_sandbox: reader.boolean("registration.required_in_sandbox"),
+            sandbox_decides_after: reader.seconds("registration.sandbox_decides_after_seconds", 0..=3600),
         }
     }
 }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use offhook_domain::ConversationId;
+use offhook_store::Tx;
 use utoipa::IntoParams;
 
 use super::ConversationDetail;
@@ -50,6 +51,8 @@ pub async fn handle(
     Query(query): Query<DetailQuery>,
 ) -> Result<Json<ConversationDetail>, ApiError> {
     let limit = query.message_limit.0;
-    let view = app.store.read(async move |tx| super::show(&mut tx.of(&caller.account), &id, limit).await).await?;
+    let doors = app.clone();
+    let show = async move |tx: &mut Tx| super::show(&doors, &mut tx.of(&caller.account), &id, limit).await;
+    let view = app.store.read(show).await?;
     Ok(Json(view))
 }

@@ -6,6 +6,7 @@ use offhook_domain::ConversationId;
 
 use super::MessageView;
 use crate::app::App;
+use crate::app::shaping::tell_estimates;
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::{Named, PathId, Query};
@@ -31,13 +32,16 @@ pub async fn handle(
     PathId(id): PathId<ConversationId>,
     Query(query): Query<CursorQuery>,
 ) -> Result<Json<CursorListed<MessageView>>, ApiError> {
+    let doors = app.clone();
     let slice = app
         .store
         .read::<_, ApiError>(async move |tx| {
             let mut scope = tx.of(&caller.account);
             scope.conversation(&id).await?.ok_or_else(ConversationId::missing)?;
             let span = query.span(&mut scope).await?;
-            Ok(scope.messages_of_conversation(&id, span).await?)
+            let mut slice = scope.messages_of_conversation(&id, span).await?;
+            tell_estimates(&doors.config.shaping, &mut scope, &mut slice.items, doors.now()).await?;
+            Ok(slice)
         })
         .await?;
     Ok(Json(CursorListed::of(slice, MessageView::of)))

@@ -17,11 +17,19 @@ use offhook_store::messages::Span;
 
 use super::error::ApiError;
 use super::extract::Named;
+use crate::app::App;
+use crate::app::shaping::tell_estimates;
 
 /// Joins a conversation with its latest messages.
-async fn show(scope: &mut Scope<'_>, id: &ConversationId, limit: i64) -> Result<ConversationDetail, ApiError> {
+async fn show(
+    app: &App,
+    scope: &mut Scope<'_>,
+    id: &ConversationId,
+    limit: i64,
+) -> Result<ConversationDetail, ApiError> {
     let conversation = scope.conversation(id).await?.ok_or_else(ConversationId::missing)?;
-    let messages = scope.messages_of_conversation(id, Span::newest(limit)).await?;
+    let mut messages = scope.messages_of_conversation(id, Span::newest(limit)).await?;
+    tell_estimates(&app.config.shaping, scope, &mut messages.items, app.now()).await?;
     Ok(ConversationDetail::of(conversation, messages.items))
 }
 

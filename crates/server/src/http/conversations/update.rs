@@ -58,7 +58,7 @@ pub async fn handle(
     PathId(id): PathId<ConversationId>,
     Body(input): Body<UpdateConversation>,
 ) -> Result<Response, ApiError> {
-    let account = caller.account.clone();
+    let (doors, account) = (app.clone(), caller.account.clone());
     let (metadata, group_name) = (input.metadata.map(Value::Object), input.group_name);
     once.write(&app, &caller, async move |tx| {
         let mut scope = tx.of(&account);
@@ -73,7 +73,7 @@ pub async fn handle(
             Patch::Null => scope.set_group_name(&id, None).await?,
             Patch::Value(name) => scope.set_group_name(&id, Some(&name.0)).await?,
         }
-        Reply::ok(&super::show(&mut scope, &id, MESSAGES).await?)
+        Reply::ok(&super::show(&doors, &mut scope, &id, MESSAGES).await?)
     })
     .await
 }

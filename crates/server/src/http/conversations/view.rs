@@ -163,6 +163,9 @@ pub struct MessageView {
     reactions: Vec<ReactionView>,
     reply_to: Option<ReplyView>,
     segments: u32,
+    /// When a queued message is likely to go, where its campaign's rate or day has it wait.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    estimated_send_at: Option<Timestamp>,
 }
 
 /// What somebody felt about a message.
@@ -212,6 +215,7 @@ impl MessageView {
             reactions: Vec::new(),
             reply_to: None,
             segments: message.segments,
+            estimated_send_at: message.estimated_send_at,
         }
     }
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use offhook_domain::message::{Channel, Message, MessageStatus};
-use offhook_domain::{AgentId, ConversationId, Destination, E164, MessageId, NumberId};
+use offhook_domain::{AgentId, ConversationId, Destination, E164, MessageId, NumberId, Timestamp};
 use offhook_store::numbers::NumberSought;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -109,6 +109,10 @@ pub struct SentMessage {
     media_urls: Vec<String>,
     reply_to_message_id: Option<String>,
     reply_parent_unresolved: bool,
+    /// When it is likely to go: there where a campaign limits its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    estimated_send_at: Option<Timestamp>,
 }
 
 /// Accepts a message for sending. The answer says `queued`; what becomes of it shows in the conversation.
@@ -184,6 +188,7 @@ fn show(message: &Message, reply_to: Option<String>) -> SentMessage {
         // Replies are a thing of other channels: on SMS the parent is named and goes unresolved.
         reply_parent_unresolved: reply_to.is_some(),
         reply_to_message_id: reply_to,
+        estimated_send_at: message.estimated_send_at,
     }
 }
 
@@ -199,7 +204,10 @@ impl From<SendRefused> for ApiError {
             SendRefused::AgentHasNoNumber | SendRefused::MessagingOff => {
                 Self::refused_field("agent_id", refused.to_string())
             }
-            SendRefused::NumberOfAnotherAgent | SendRefused::NumberReleased => Self::refused(refused.to_string()),
+            SendRefused::NumberOfAnotherAgent
+            | SendRefused::NumberReleased
+            | SendRefused::NotRegistered
+            | SendRefused::NotRegisteredYet => Self::refused(refused.to_string()),
             SendRefused::InsufficientBalance { .. } => Self::insufficient_balance(refused.to_string()),
         }
     }

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use offhook_domain::{AgentId, Country, E164, Timestamp};
+use offhook_store::{StoreError, Tx};
 use utoipa::ToSchema;
 
 use super::{AreaCode, NumberView, area_code_elsewhere};
@@ -98,7 +99,13 @@ pub async fn handle(
 ) -> Result<Response, ApiError> {
     let order = order(&app, caller, input)?;
     match buy_number(&app, order, &once).await {
-        Ok(Bought::Now(number)) => Ok(Reply::ok(&NumberView::of(&number))?.into_response()),
+        Ok(Bought::Now(number)) => {
+            let account = number.account_id.clone();
+            let standing = async move |tx: &mut Tx| tx.of(&account).standing().await;
+            // It is bought: not to know this must not say otherwise.
+            let standing = app.store.read::<_, StoreError>(standing).await.unwrap_or_default();
+            Ok(Reply::ok(&NumberView::of(&app.config, &number, standing.as_ref()))?.into_response())
+        }
         Ok(Bought::Before(reply)) => Ok(replayed(reply)),
         Err(error) => Err(error.into()),
     }

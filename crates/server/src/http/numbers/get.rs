@@ -28,9 +28,12 @@ pub async fn handle(
     caller: Caller,
     PathId(id): PathId<NumberId>,
 ) -> Result<Json<NumberView>, ApiError> {
-    let number = app
+    let (number, standing) = app
         .store
-        .read::<_, ApiError>(async move |tx| tx.of(&caller.account).number(&id).await?.ok_or_else(NumberId::missing))
+        .read::<_, ApiError>(async move |tx| {
+            let mut scope = tx.of(&caller.account);
+            Ok((scope.number(&id).await?.ok_or_else(NumberId::missing)?, scope.standing().await?))
+        })
         .await?;
-    Ok(Json(NumberView::of(&number)))
+    Ok(Json(NumberView::of(&app.config, &number, standing.as_ref())))
 }

@@ -29,7 +29,12 @@ pub async fn handle(
     Query(query): Query<OffsetQuery>,
 ) -> Result<Json<Listed<NumberView>>, ApiError> {
     let window = query.window();
-    let page =
-        app.store.read::<_, ApiError>(async move |tx| Ok(tx.of(&caller.account).active_numbers(window).await?)).await?;
-    Ok(Json(Listed::of(page, window, |number| NumberView::of(&number))))
+    let (page, standing) = app
+        .store
+        .read::<_, ApiError>(async move |tx| {
+            let mut scope = tx.of(&caller.account);
+            Ok((scope.active_numbers(window).await?, scope.standing().await?))
+        })
+        .await?;
+    Ok(Json(Listed::of(page, window, |number| NumberView::of(&app.config, &number, standing.as_ref()))))
 }

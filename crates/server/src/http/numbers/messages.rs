@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::app::shaping::tell_estimates;
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::{Named, PathId, Query};
@@ -40,6 +41,9 @@ pub struct NumberMessage {
     received_at: Timestamp,
     /// The same as `from_`.
     from: String,
+    /// When a queued message is likely to go, where its campaign's rate or day has it wait.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    estimated_send_at: Option<Timestamp>,
 }
 
 impl NumberMessage {
@@ -58,6 +62,7 @@ impl NumberMessage {
             conversation_id: message.conversation_id,
             received_at: message.at,
             from: message.from,
+            estimated_send_at: message.estimated_send_at,
         }
     }
 }
@@ -82,13 +87,16 @@ pub async fn handle(
     PathId(id): PathId<NumberId>,
     Query(query): Query<CursorQuery>,
 ) -> Result<Json<CursorListed<NumberMessage>>, ApiError> {
+    let doors = app.clone();
     let slice = app
         .store
         .read::<_, ApiError>(async move |tx| {
             let mut scope = tx.of(&caller.account);
             scope.number(&id).await?.ok_or_else(NumberId::missing)?;
             let span = query.span(&mut scope).await?;
-            Ok(scope.messages_of_number(&id, span).await?)
+            let mut slice = scope.messages_of_number(&id, span).await?;
+            tell_estimates(&doors.config.shaping, &mut scope, &mut slice.items, doors.now()).await?;
+            Ok(slice)
         })
         .await?;
     Ok(Json(CursorListed::of(slice, NumberMessage::of)))

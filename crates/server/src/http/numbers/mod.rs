@@ -13,6 +13,7 @@ pub mod update;
 
 use offhook_domain::number::Number;
 use offhook_domain::{AgentId, NumberId, Timestamp};
+use offhook_store::campaigns::Standing;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::openapi::RefOr;
@@ -20,6 +21,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::fields::{FromField, Problem};
+use crate::app::registration::outbound_sms;
+use crate::config::Config;
 
 /// A number as the API shows it (contract, "Numbers").
 #[derive(Debug, Serialize, ToSchema)]
@@ -67,7 +70,8 @@ pub struct DailyNewContacts {
 }
 
 impl NumberView {
-    pub fn of(number: &Number) -> Self {
+    /// `standing` is how its account stands with the US carriers.
+    pub fn of(config: &Config, number: &Number, standing: Option<&Standing>) -> Self {
         Self {
             id: number.id.clone(),
             phone_number: number.phone_number.to_string(),
@@ -76,7 +80,7 @@ impl NumberView {
             r#type: number.kind.clone(),
             agent_id: number.agent_id.clone(),
             created_at: number.purchased_at,
-            outbound_sms: "enabled",
+            outbound_sms: outbound_sms(config, number, standing).as_str(),
             inbound_calls_enabled: true,
             read_receipts_enabled: false,
             whatsapp_enabled: false,

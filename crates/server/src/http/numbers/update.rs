@@ -59,7 +59,7 @@ pub async fn handle(
     if let Patch::Value(end) = &input.expires_at {
         check_end(&app, Some(*end))?;
     }
-    let account = caller.account.clone();
+    let (doors, account) = (app.clone(), caller.account.clone());
     once.write(&app, &caller, async move |tx| {
         let mut scope = tx.of(&account);
         let mut number = scope.number_to_change(&id).await?.ok_or_else(NumberId::missing)?;
@@ -69,7 +69,8 @@ pub async fn handle(
         input.external_id.clone().apply_text(&mut number.external_id);
         input.expires_at.clone().apply(&mut number.expires_at);
         scope.update_number(&number).await?;
-        Ok(Reply::ok(&NumberView::of(&number))?.ringing(Ring::Numbers))
+        let standing = scope.standing().await?;
+        Ok(Reply::ok(&NumberView::of(&doors.config, &number, standing.as_ref()))?.ringing(Ring::Numbers))
     })
     .await
 }

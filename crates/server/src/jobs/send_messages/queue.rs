@@ -97,6 +97,8 @@ pub struct Found {
     pub page_is_full: bool,
     /// The last conversation that was passed in turn.
     pub last: Option<ConversationId>,
+    /// A campaign limits the line, so nothing was claimed.
+    pub is_limited: bool,
 }
 
 impl Queue {

@@ -32,6 +32,9 @@ impl Backlog {
                 media_urls: Vec::new(),
                 carrier: String::new(),
                 number_active: true,
+                segments: 1,
+                tried_since: None,
+                campaign: None,
             };
             self.waiting.insert(self.came, job);
         }
