@@ -117,6 +117,10 @@ ids! {
     ReactionId "rxn_",
     /// A purchase of a number under way; also our reference at the carrier.
     PurchaseId "buy_",
+    /// A participant who is not to be texted.
+    OptOutId "opt_",
+    /// A line in the log of opt-outs.
+    OptOutLogId "optlog_",
     /// A line in the ledger.
     EntryId "led_",
     /// An HTTP request, as named in `X-Request-Id`.
