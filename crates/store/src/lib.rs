@@ -13,6 +13,7 @@ pub mod deliveries;
 pub mod delivery_work;
 pub mod engine;
 mod error;
+pub mod guards;
 pub mod idempotency;
 pub mod leases;
 pub mod ledger;
@@ -20,6 +21,7 @@ pub mod message_flow;
 pub mod messages;
 mod migrate;
 pub mod numbers;
+pub mod opt_outs;
 pub mod outcomes;
 pub mod purchases;
 pub mod rate_buckets;
@@ -43,6 +45,7 @@ pub fn every_statement(engine: Engine) -> Vec<Sql> {
         agents::STATEMENTS_FOR_MANY,
         deliveries::STATEMENTS_FOR_MANY,
         delivery_work::STATEMENTS_FOR_MANY,
+        guards::STATEMENTS_FOR_MANY,
         ledger::STATEMENTS_FOR_MANY,
         message_flow::STATEMENTS_FOR_MANY,
         numbers::STATEMENTS_FOR_MANY,
@@ -71,12 +74,14 @@ fn for_one() -> Vec<Sql> {
         conversations::STATEMENTS,
         deliveries::STATEMENTS,
         delivery_work::STATEMENTS,
+        guards::STATEMENTS,
         idempotency::STATEMENTS,
         leases::STATEMENTS,
         rate_buckets::STATEMENTS,
         ledger::STATEMENTS,
         messages::STATEMENTS,
         numbers::STATEMENTS,
+        opt_outs::STATEMENTS,
         outcomes::STATEMENTS,
         purchases::STATEMENTS,
         renewals::STATEMENTS,

@@ -10,6 +10,7 @@ use offhook_domain::Timestamp;
 use offhook_domain::message::Message;
 use offhook_store::{Store, StoreError, Tx};
 
+use super::guards::Guarding;
 use super::send_message::{self, Order};
 use super::together::{Gathering, Gone, Writing, together};
 use super::{App, Ring};
@@ -114,7 +115,8 @@ async fn accept_together(tx: &mut Tx, wanted: &[Arc<Wanted>]) -> Result<Vec<Resu
     }
     let open: Vec<usize> = (0..wanted.len()).filter(|n| answers[*n].is_none()).collect();
     let orders: Vec<&Order> = open.iter().map(|n| &wanted[*n].order).collect();
-    let accepted = send_message::accept_all(tx, &orders, app.prices(), &*app.clock).await?;
+    let guarding = Guarding::of(&app.config);
+    let accepted = send_message::accept_all(tx, &orders, app.prices(), guarding, &*app.clock).await?;
     for (n, accepted) in open.into_iter().zip(accepted) {
         answers[n] = Some(finish(tx, &wanted[n], accepted.map_err(ApiError::from), claimed_at).await?);
     }

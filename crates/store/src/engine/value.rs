@@ -272,5 +272,7 @@ id_values!(
     DeliveryId,
     ContactId,
     PurchaseId,
+    OptOutId,
+    OptOutLogId,
     EntryId,
 );

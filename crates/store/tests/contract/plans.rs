@@ -153,7 +153,8 @@ async fn fill_every_table(client: &tokio_postgres::Client) {
     for table in client.query(columns, &[]).await.unwrap() {
         let (name, values): (String, String) = (table.get(0), table.get(1));
         let rows = if SMALL.contains(&name.as_str()) { 20 } else { 5000 };
-        let fill = format!("INSERT INTO {name} SELECT {values} FROM generate_series(1, {rows}) AS i");
+        let fill =
+            format!("INSERT INTO {name} SELECT {values} FROM generate_series(1, {rows}) AS i ON CONFLICT DO NOTHING");
         client.batch_execute(&fill).await.unwrap_or_else(|error| panic!("{fill}: {error:?}"));
     }
     client.batch_execute("ANALYZE").await.unwrap();

@@ -6,6 +6,7 @@ use offhook_store::numbers::NumberSought;
 
 use super::*;
 use crate::app::bootstrap;
+use crate::app::guards::Guarding;
 use crate::app::send_message::{self, Order};
 use crate::config::Config;
 use crate::startup;
@@ -42,7 +43,9 @@ impl Story {
         };
         let doors = app.clone();
         let accept = async move |tx: &mut Tx| {
-            let mut all = send_message::accept_all(tx, &[&order], doors.prices(), &*doors.clock).await?;
+            let mut all =
+                send_message::accept_all(tx, &[&order], doors.prices(), Guarding::of(&doors.config), &*doors.clock)
+                    .await?;
             let message = all.remove(0).unwrap();
             Ok::<_, StoreError>(tx.flights(&[message.id]).await?.remove(0).unwrap())
         };

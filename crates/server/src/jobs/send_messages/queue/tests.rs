@@ -32,6 +32,7 @@ impl Backlog {
                 media_urls: Vec::new(),
                 carrier: String::new(),
                 number_active: true,
+                opted_out: false,
             };
             self.waiting.insert(self.came, job);
         }
