@@ -11,11 +11,13 @@ use offhook_domain::{AccountId, Micros, NumberId, Timestamp};
 
 use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
+use crate::scope::Scope;
 
 statements! {
     SPEND = "INSERT INTO spend_days (account_id, day, spent) VALUES ($1, $2, $3)
         ON CONFLICT (account_id, day) DO UPDATE SET spent = spend_days.spent + excluded.spent
         WHERE spend_days.spent + excluded.spent <= $4";
+    LIMIT_SPENDING = "UPDATE accounts SET daily_spend_limit = $1 WHERE id = $2";
     PRUNE_SPEND = "DELETE FROM spend_days WHERE day < $1";
     PRUNE_COUNTS = "DELETE FROM destination_counts WHERE hour < $1";
     PRUNE_EXCHANGES = "DELETE FROM exchanges WHERE last_at < $1";
@@ -142,6 +144,16 @@ pub struct Heard<'a> {
     pub participant: &'a str,
     pub direction: Direction,
     pub at: Timestamp,
+}
+
+impl Scope<'_> {
+    /// Sets what the account may spend a day; `None` for the installation's limit.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn limit_daily_spending(&mut self, limit: Option<Micros>) -> Result<(), StoreError> {
+        self.tx.run(LIMIT_SPENDING, params![limit, self.account]).await
+    }
 }
 
 impl Tx {

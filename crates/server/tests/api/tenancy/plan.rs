@@ -20,6 +20,7 @@ pub enum Kind {
     Conversation,
     Message,
     Delivery,
+    OptOut,
     /// Words in a list that can be searched.
     Words,
 }
@@ -35,6 +36,7 @@ impl Kind {
             Self::Conversation => "conv_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Message => "msg_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Delivery => "del_06ck3v0w2e8zg1m8t4q7x5n9ra",
+            Self::OptOut => "opt_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Words => "nobody",
         }
     }
@@ -48,6 +50,7 @@ impl Kind {
             "conversations" => Self::Conversation,
             "messages" => Self::Message,
             "deliveries" => Self::Delivery,
+            "opt-outs" => Self::OptOut,
             _ => return None,
         })
     }
@@ -144,6 +147,12 @@ const NAMES_NOTHING: &[&str] = &[
     "media_url",
     "media_urls",
     "send_style",
+    // Opt-outs: proof, and the account's own words.
+    "consent",
+    "note",
+    "optedOut",
+    "optedIn",
+    "help",
 ];
 
 /// An operation of the document.
@@ -303,7 +312,7 @@ impl Plan {
                 path = path.replace(&format!("{{{name}}}"), &id);
             } else if let Some(id) = named(&Place::Query(name.clone())) {
                 query.push(format!("{name}={}", id.replace('+', "%2B")));
-            } else if let Some(value) = required_query(name) {
+            } else if let Some(value) = required_query(&self.operation, name) {
                 query.push(format!("{name}={value}"));
             }
         }
@@ -331,9 +340,12 @@ impl Plan {
 }
 
 /// A value for a parameter that has to be there.
-fn required_query(name: &str) -> Option<&'static str> {
+fn required_query(operation: &Operation, name: &str) -> Option<&'static str> {
     match name {
+        // Here it would hide the others.
+        "phone_number" if operation.path.starts_with("/v1/opt-outs") => None,
         "phone_number" | "phoneNumbers" => Some("%2B14152010009"),
+        "consent" => Some("by%20mail"),
         _ => None,
     }
 }
@@ -353,6 +365,8 @@ fn body_of(operation: &str, own: &Own) -> Option<Value> {
         "reactToMessage" => json!({"reaction": "love"}),
         "createNumber" => json!({"externalId": own.words}),
         "updateNumber" => json!({"externalId": format!("{} again", own.words)}),
+        "addOptOut" => json!({"phoneNumber": own.another_handset()}),
+        "updateOptOutAnswers" => json!({"help": own.words}),
         "putContactCard" => json!({"displayName": own.words}),
         _ => return None,
     })
