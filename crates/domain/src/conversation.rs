@@ -27,6 +27,8 @@ pub struct Conversation {
     pub created_at: Timestamp,
     /// Whether its number is still held.
     pub number_active: bool,
+    /// Whether the other side asked to be left alone.
+    pub opted_out: bool,
 }
 
 /// The first [`PREVIEW_CHARS`] characters of a text.

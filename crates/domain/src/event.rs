@@ -52,6 +52,9 @@ pub struct MessageData<'a> {
     pub direction: Direction,
     pub received_at: Timestamp,
     pub external_id: Option<&'a str>,
+    /// What the text did: `opted_out`, `opted_in` or `help`. Absent from ordinary texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opt_out: Option<&'a str>,
 }
 
 /// The address-book entry of the sender, where there is one.

@@ -119,6 +119,10 @@ ids! {
     PurchaseId "buy_",
     /// A registration with the US carriers.
     CampaignId "camp_",
+    /// A participant who is not to be texted.
+    OptOutId "opt_",
+    /// A line in the log of opt-outs.
+    OptOutLogId "optlog_",
     /// A line in the ledger.
     EntryId "led_",
     /// An HTTP request, as named in `X-Request-Id`.

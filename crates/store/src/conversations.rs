@@ -11,16 +11,22 @@ use crate::scope::{Page, Scope, Window};
 statements! {
     // A message that crosses with the end of its agent may name it once more: an agent shows only while it is there.
     GET = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
-        c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status
+        c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status,
+        CAST(CASE WHEN EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (c.number_id, c.account_id)
+            AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT)
         FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id
         WHERE c.account_id = $1 AND c.id = $2";
     LIST = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
-        c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status
+        c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status,
+        CAST(CASE WHEN EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (c.number_id, c.account_id)
+            AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT)
         FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id
         WHERE c.account_id = $1 ORDER BY c.last_message_at DESC, c.id DESC LIMIT $2 OFFSET $3";
     COUNT = "SELECT COUNT(*) FROM conversations WHERE account_id = $1";
     OF_AGENT = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel,
-        c.group_name, c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status
+        c.group_name, c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status,
+        CAST(CASE WHEN EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (c.number_id, c.account_id)
+            AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT)
         FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id
         WHERE c.agent_id = $1 AND c.account_id = $2 ORDER BY c.last_message_at DESC, c.id DESC LIMIT $3 OFFSET $4";
     COUNT_OF_AGENT = "SELECT COUNT(*) FROM conversations WHERE agent_id = $1 AND account_id = $2";
@@ -98,5 +104,6 @@ pub(crate) fn read(mut row: Row) -> Result<Conversation, StoreError> {
         message_count: row.take()?,
         created_at: row.take()?,
         number_active: row.take::<String>()? == "active",
+        opted_out: row.take::<i64>()? != 0,
     })
 }

@@ -15,6 +15,7 @@ pub mod deliveries;
 pub mod delivery_work;
 pub mod engine;
 mod error;
+pub mod guards;
 pub mod idempotency;
 pub mod leases;
 pub mod ledger;
@@ -22,6 +23,7 @@ pub mod message_flow;
 pub mod messages;
 mod migrate;
 pub mod numbers;
+pub mod opt_outs;
 pub mod outcomes;
 pub mod pacers;
 pub mod payers;
@@ -50,6 +52,7 @@ pub fn every_statement(engine: Engine) -> Vec<Sql> {
         campaigns::STATEMENTS_FOR_MANY,
         deliveries::STATEMENTS_FOR_MANY,
         delivery_work::STATEMENTS_FOR_MANY,
+        guards::STATEMENTS_FOR_MANY,
         ledger::STATEMENTS_FOR_MANY,
         message_flow::STATEMENTS_FOR_MANY,
         numbers::STATEMENTS_FOR_MANY,
@@ -83,12 +86,14 @@ fn for_one() -> Vec<Sql> {
         conversations::STATEMENTS,
         deliveries::STATEMENTS,
         delivery_work::STATEMENTS,
+        guards::STATEMENTS,
         idempotency::STATEMENTS,
         leases::STATEMENTS,
         rate_buckets::STATEMENTS,
         ledger::STATEMENTS,
         messages::STATEMENTS,
         numbers::STATEMENTS,
+        opt_outs::STATEMENTS,
         outcomes::STATEMENTS,
         privacy::STATEMENTS,
         pacers::STATEMENTS,

@@ -15,6 +15,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "database clock", sql: include_str!("../migrations/0002_database_clock.sql") },
     Migration { version: 3, name: "tenancy", sql: include_str!("../migrations/0003_tenancy.sql") },
     Migration { version: 4, name: "campaigns", sql: include_str!("../migrations/0004_campaigns.sql") },
+    Migration { version: 5, name: "opt-outs", sql: include_str!("../migrations/0005_opt_outs.sql") },
     Migration { version: 7, name: "rate limits", sql: include_str!("../migrations/0007_rate_limits.sql") },
 ];
 

@@ -33,14 +33,20 @@ statements! {
             (SELECT 1 FROM numbers n WHERE n.id = lines.line AND n.status = 'released')";
     CLAIMED_LINES = "SELECT DISTINCT line FROM send_jobs WHERE epoch IS NOT NULL";
     WAITING = "SELECT j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body, m.media_urls,
-            m.carrier, n.status, m.segments, j.tried_since, k.id, k.class
+            m.carrier, n.status,
+            CAST(CASE WHEN j.exempt = 0 AND EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (j.line, m.account_id)
+                AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT),
+            m.segments, j.tried_since, k.id, k.class
         FROM send_jobs j JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
         JOIN numbers n ON n.id = j.line
         LEFT JOIN campaigns k ON k.account_id = n.account_id AND k.status = 'approved' AND n.country = 'US'
         WHERE j.line = $1 AND j.epoch IS NULL AND j.due_at <= $2 ORDER BY j.due_at, j.at LIMIT $3";
     // `+ 0`, here and below, keeps SQLite from the index of what is due, which has the whole line in it.
     WAITING_OF = "SELECT j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body,
-            m.media_urls, m.carrier, n.status, m.segments, j.tried_since, k.id, k.class
+            m.media_urls, m.carrier, n.status,
+            CAST(CASE WHEN j.exempt = 0 AND EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (j.line, m.account_id)
+                AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT),
+            m.segments, j.tried_since, k.id, k.class
         FROM send_jobs j JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
         JOIN numbers n ON n.id = j.line
         LEFT JOIN campaigns k ON k.account_id = n.account_id AND k.status = 'approved' AND n.country = 'US'
@@ -63,7 +69,10 @@ statements! {
             FROM turns WHERE turns.conversation_id IS NOT NULL
         ), passed (conversation_id) AS (SELECT conversation_id FROM turns WHERE conversation_id IS NOT NULL LIMIT $3)
         SELECT j.epoch, j.due_at, j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body,
-            m.media_urls, m.carrier, n.status, m.segments, j.tried_since, k.id, k.class
+            m.media_urls, m.carrier, n.status,
+            CAST(CASE WHEN j.exempt = 0 AND EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (j.line, m.account_id)
+                AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT),
+            m.segments, j.tried_since, k.id, k.class
         FROM passed JOIN send_jobs j ON j.message_id = (SELECT s.message_id FROM send_jobs s
             WHERE s.line = $1 AND s.conversation_id = passed.conversation_id ORDER BY s.at LIMIT 1)
         JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
@@ -85,9 +94,10 @@ statements! {
 
 statements_for_many! {
     INSERT = {
-        one: "INSERT INTO send_jobs (message_id, line, conversation_id, at, due_at) VALUES ($1, $2, $3, $4, $5)",
-        all: "INSERT INTO send_jobs (message_id, line, conversation_id, at, due_at)
-            SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::BIGINT[])",
+        one: "INSERT INTO send_jobs (message_id, line, conversation_id, at, due_at, exempt)
+            VALUES ($1, $2, $3, $4, $5, $6)",
+        all: "INSERT INTO send_jobs (message_id, line, conversation_id, at, due_at, exempt)
+            SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[])",
     };
     // Also where it is this epoch's already: the commit of the same claim may have gone unanswered.
     CLAIM = {
@@ -109,6 +119,8 @@ statements_for_many! {
 pub struct SendJob<'a> {
     pub message: &'a Message,
     pub due_at: Timestamp,
+    /// Whether it goes out to somebody who is opted out: an answer of ours to a keyword.
+    pub exempt: bool,
 }
 
 /// A message that waits, with all that a carrier needs of it.
@@ -126,6 +138,8 @@ pub struct Waiting {
     pub carrier: String,
     /// Whether the sending number is still held.
     pub number_active: bool,
+    /// Whether the receiver asked to be left alone, and the message is not our answer to that.
+    pub opted_out: bool,
     pub segments: i64,
     /// Since when it is tried in vain.
     pub tried_since: Option<Timestamp>,
@@ -153,8 +167,9 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn insert_send_jobs(&mut self, jobs: &[SendJob<'_>]) -> Result<(), StoreError> {
-        let each = jobs.iter().map(|SendJob { message, due_at }| {
-            params![&message.id, &message.number_id, &message.conversation_id, message.at, *due_at]
+        let each = jobs.iter().map(|SendJob { message, due_at, exempt }| {
+            let exempt = i64::from(*exempt);
+            params![&message.id, &message.number_id, &message.conversation_id, message.at, *due_at, exempt]
         });
         self.run_each(INSERT, each.collect()).await
     }
@@ -345,6 +360,7 @@ fn read_waiting(mut row: Row) -> Result<Waiting, StoreError> {
         media_urls: row.take()?,
         carrier: row.take()?,
         number_active: row.take::<String>()? == "active",
+        opted_out: row.take::<i64>()? != 0,
         segments: row.take()?,
         tried_since: row.take()?,
         campaign: read_campaign(row.take()?, row.take()?)?,

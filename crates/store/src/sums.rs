@@ -15,6 +15,8 @@ use crate::error::StoreError;
 
 statements! {
     ADD_TO_BOOK = "UPDATE books SET balance = balance + $1 WHERE account_id = $2 AND book = $3";
+    TAKE_OFF_SPENDING = "UPDATE spend_days SET spent = CASE WHEN spent > $1 THEN spent - $1 ELSE 0 END
+        WHERE account_id = $2 AND day = $3";
     ADD_TO_USAGE = "INSERT INTO usage_hours (account_id, hour, number_id, agent_key, shard, messages_in, messages_out, segments,
         webhooks, webhooks_succeeded, webhooks_failed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT (account_id, hour, number_id, agent_key, shard) DO UPDATE SET
@@ -29,6 +31,8 @@ statements! {
 /// What a transaction will add.
 #[derive(Debug, Default)]
 pub(crate) struct Sums {
+    /// By account and day, before the books: who spends counts first and pays then.
+    given_back: BTreeMap<(AccountId, i64), i64>,
     books: BTreeMap<(AccountId, Place), i64>,
     usage: BTreeMap<UsageRow, UsageDelta>,
 }
@@ -71,6 +75,11 @@ impl Sums {
         *sum = sum.saturating_add(amount);
     }
 
+    pub fn take_off_spending(&mut self, account: &AccountId, day: i64, amount: i64) {
+        let sum = self.given_back.entry((account.clone(), day)).or_default();
+        *sum = sum.saturating_add(amount);
+    }
+
     /// What will be added to a book.
     pub fn of_book(&self, account: &AccountId, book: Book) -> i64 {
         self.books.get(&(account.clone(), Place::of(book))).copied().unwrap_or(0)
@@ -93,7 +102,12 @@ impl Sums {
 impl Tx {
     /// Writes what has been put together. Books first: who spends holds his wallet already.
     pub(crate) async fn write_sums(&mut self) -> Result<(), StoreError> {
-        let Sums { books, usage } = std::mem::take(&mut self.sums);
+        let Sums { given_back, books, usage } = std::mem::take(&mut self.sums);
+        for ((account, day), amount) in given_back {
+            if amount != 0 {
+                self.run(TAKE_OFF_SPENDING, params![amount, &account, day]).await?;
+            }
+        }
         for ((account, place), amount) in books {
             if amount != 0 {
                 self.run(ADD_TO_BOOK, params![amount, &account, place.book().as_str()]).await?;

@@ -12,6 +12,7 @@ use offhook_domain::webhook::{EventType, Webhook};
 use offhook_domain::{AccountId, AgentId, Id, NumberId, Timestamp, WebhookId};
 use offhook_store::deliveries::{Emission, NewEvent};
 use offhook_store::message_flow::{KnownContact, Past};
+use offhook_store::opt_outs::OptOutAction;
 use offhook_store::outcomes::Flight;
 use offhook_store::{StoreError, Tx};
 use serde::Serialize;
@@ -28,6 +29,10 @@ pub struct Received {
     pub number_external_id: Option<String>,
     /// The conversation's.
     pub metadata: Option<Value>,
+    /// What it did, where it is a keyword.
+    pub opt_out: Option<OptOutAction>,
+    /// Whether an answer of ours waits to go out.
+    pub answered: bool,
 }
 
 /// A message that moved on.
@@ -199,6 +204,7 @@ fn message_body(
         direction: message.direction,
         received_at: message.at,
         external_id: received.number_external_id.as_deref(),
+        opt_out: received.opt_out.map(OptOutAction::as_str),
     };
     write_down(&Envelope {
         event: EventType::Message,
@@ -277,7 +283,7 @@ mod tests {
             delivered_at: None,
             estimated_send_at: None,
         };
-        Received { message, agent_id: None, number_external_id: None, metadata: None }
+        Received { message, agent_id: None, number_external_id: None, metadata: None, opt_out: None, answered: false }
     }
 
     fn pretty(body: &str) -> String {

@@ -10,11 +10,13 @@ use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
 use offhook_domain::number::Number;
 use offhook_domain::usage::UsageDelta;
-use offhook_domain::{AgentId, ConversationId, E164, Id, MessageId, Micros, WebhookId, segments};
+use offhook_domain::{AgentId, ConversationId, E164, Id, MessageId, Micros, NumberId, WebhookId, segments};
 use offhook_store::{StoreError, Tx};
 
 use super::App;
 use super::announce::{self, Received};
+use super::guards::Guarding;
+use super::opt_outs;
 use super::place_messages::{Placing, place};
 
 /// What became of something that a carrier brought.
@@ -29,7 +31,12 @@ pub enum Brought {
 
 /// A text that was kept, with the webhook that is to hear of it; or why there is none.
 pub enum Kept {
-    Text { channel: Channel, webhook: Option<WebhookId> },
+    Text {
+        channel: Channel,
+        webhook: Option<WebhookId>,
+        /// The number whose line has an answer of ours to send.
+        answers: Option<NumberId>,
+    },
     Nothing(Brought),
 }
 
@@ -52,10 +59,13 @@ pub async fn keep_all(app: &App, tx: &mut Tx, texts: &[&InboundMessage]) -> Resu
     let mut kept = judge(tx, texts, &holders).await?;
     let fresh: Vec<usize> = (0..texts.len()).filter(|n| kept[*n].is_none()).collect();
     let drafts = fresh.iter().filter_map(|n| Some((texts[*n], holders.get(&texts[*n].to)?)));
-    let received = write(app, tx, drafts.collect()).await?;
+    let mut received = write(app, tx, drafts.collect()).await?;
+    Guarding::of(&app.config).hear(tx, received.iter().map(|one| &one.message)).await?;
+    opt_outs::heed(app, tx, &mut received).await?;
     let webhooks = announce::messages_received(app, tx, &received).await?;
     for ((n, one), webhook) in fresh.into_iter().zip(&received).zip(webhooks) {
-        kept[n] = Some(Kept::Text { channel: one.message.channel, webhook });
+        let answers = one.answered.then(|| one.message.number_id.clone());
+        kept[n] = Some(Kept::Text { channel: one.message.channel, webhook, answers });
     }
     Ok(kept.into_iter().map(|one| one.unwrap_or(Kept::Nothing(Brought::Later))).collect())
 }
@@ -121,6 +131,8 @@ async fn write(app: &App, tx: &mut Tx, drafts: Vec<(&InboundMessage, &Number)>) 
         agent_id: number.agent_id.clone(),
         number_external_id: number.external_id.clone(),
         metadata: placed.metadata,
+        opt_out: None,
+        answered: false,
     });
     Ok(received.collect())
 }

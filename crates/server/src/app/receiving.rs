@@ -130,11 +130,14 @@ impl Writing for Receive {
         after.commit(app);
         let mut crossing = Some(after.crossing);
         let tell = |one: Kept| {
-            if let Kept::Text { channel, webhook } = &one {
+            if let Kept::Text { channel, webhook, answers } = &one {
                 metrics::counter!(names::MESSAGES, "direction" => "inbound", "channel" => channel.as_str())
                     .increment(1);
                 if let Some(webhook) = webhook {
                     app.wakes.ring(Ring::Deliver(webhook.to_string()));
+                }
+                if let Some(number) = answers {
+                    app.wakes.ring(Ring::Send(number.to_string()));
                 }
             }
             Ok(Told { brought: one.brought(), crossing: crossing.take().unwrap_or_default() })

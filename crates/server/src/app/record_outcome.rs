@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use offhook_carriers::Receipt;
+use offhook_domain::guards::day_of;
 use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Failure, MessageStatus, ReceiptStatus, SendOutcome};
 use offhook_domain::{ConversationId, MessageId, Timestamp};
@@ -383,6 +384,7 @@ async fn settle_steps(
             after.moved.push(step.to);
             if step.refunds {
                 // The carrier never had it.
+                tx.give_back_spending(&flight.account_id, day_of(flight.at), flight.price);
                 let (kind, reference) = (EntryKind::MessageRefund, flight.id.to_string());
                 refunds.push((&flight.account_id, Posting { kind, amount: flight.price, reference, at: app.now() }));
             }

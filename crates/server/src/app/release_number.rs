@@ -1,9 +1,10 @@
 //! Giving a number up: asked for by the API, or because its time or its money ran out.
 
+use offhook_domain::guards::day_of;
 use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Failure, MessageStatus};
 use offhook_domain::number::Number;
-use offhook_domain::{NumberId, Timestamp};
+use offhook_domain::{MessageId, NumberId, Timestamp};
 use offhook_store::outcomes::{Flight, StatusMove};
 use offhook_store::{StoreError, Tx};
 
@@ -35,9 +36,26 @@ pub async fn release_number(app: &App, tx: &mut Tx, number: &Number, now: Timest
 /// [`StoreError`].
 pub async fn end_waiting_sends(app: &App, tx: &mut Tx, number: &NumberId, now: Timestamp) -> Result<(), StoreError> {
     let ended = tx.end_waiting_sends(number).await?;
-    let flights: Vec<Flight> = tx.flights(&ended).await?.into_iter().flatten().collect();
     let failure = Failure::new("30004", "the number was released before the message could be sent");
-    let moves: Vec<_> = flights.iter().map(|flight| failed(flight, &failure)).collect();
+    fail_waiting(app, tx, &ended, &failure, now).await
+}
+
+/// Has messages fail whose jobs the caller has ended, and returns their prices.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn fail_waiting(
+    app: &App,
+    tx: &mut Tx,
+    ended: &[MessageId],
+    failure: &Failure,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let flights: Vec<Flight> = tx.flights(ended).await?.into_iter().flatten().collect();
+    let moves: Vec<_> = flights.iter().map(|flight| failed(flight, failure)).collect();
     let moved = tx.set_message_statuses(&moves).await?;
     let ended: Vec<Moved> = flights
         .into_iter()
@@ -52,6 +70,9 @@ pub async fn end_waiting_sends(app: &App, tx: &mut Tx, number: &NumberId, now: T
     };
     let refunds: Vec<_> = ended.iter().map(|one| (&one.flight.account_id, refund(&one.flight))).collect();
     tx.post_all(&refunds).await?;
+    for Moved { flight, .. } in &ended {
+        tx.give_back_spending(&flight.account_id, day_of(flight.at), flight.price);
+    }
     announce::messages_moved(app, tx, &mut Listeners::default(), &ended).await?;
     Ok(())
 }

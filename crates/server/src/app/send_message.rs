@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use offhook_domain::agent::Agent;
 use offhook_domain::campaign::{CampaignStatus, OutboundSms};
+use offhook_domain::guards::FloodLimit;
 use offhook_domain::ledger::{Book, EntryKind, Posting};
 use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
 use offhook_domain::number::Number;
@@ -22,6 +23,7 @@ use offhook_store::payers::Payers;
 use offhook_store::send_jobs::SendJob;
 use offhook_store::{StoreError, Tx};
 
+use super::guards::{Guarded, Guarding};
 use super::place_messages::{Placed, Placing, place};
 use super::registration::outbound_sms;
 use super::shaping::{campaign_resource, likely};
@@ -64,6 +66,21 @@ pub enum SendRefused {
     ToItself,
     #[error("{0} is an emergency or service line: it can't be texted from here")]
     ServiceLine(String),
+    #[error("{0} is blocked here: it is dear, or in a country that is not texted")]
+    DestinationBlocked(String),
+    #[error("{0} asked to get no more messages from here; they must text START first")]
+    RecipientOptedOut(String),
+    #[error(
+        "the conversation goes in circles: nothing more is sent until it has been quiet for {quiet_seconds} seconds"
+    )]
+    LoopDetected { quiet_seconds: u64 },
+    #[error(
+        "the destination had as many messages as it may: {} in a minute and {} in an hour (0: as many as one likes)",
+        limit.per_minute, limit.per_hour
+    )]
+    DestinationFlooded { limit: FloodLimit },
+    #[error("the account has spent what it may on one day, {limit}; it is counted anew at midnight UTC")]
+    SpendLimitReached { limit: Micros },
     #[error("an email address can't be reached: this number's carrier has SMS and MMS, not iMessage")]
     EmailUnreachable,
     #[error("the balance does not cover the price of {price}")]
@@ -81,9 +98,17 @@ pub async fn accept_all(
     config: &Config,
     clock: &dyn Clock,
 ) -> Result<Vec<Result<Message, SendRefused>>, StoreError> {
+    let guarding = Guarding::of(config);
     let senders = Senders::find(tx, orders).await?;
-    let mut drafts: Vec<_> = orders.iter().map(|order| senders.draft(order, prices, clock.now())).collect();
+    let mut drafts: Vec<_> = orders.iter().map(|order| senders.draft(order, prices, guarding, clock.now())).collect();
     under_campaigns(tx, config, &senders, &mut drafts).await?;
+    let looked = drafts.iter().map(|draft| draft.as_ref().ok().map(Draft::guarded)).collect::<Vec<_>>();
+    let (refused, seen) = guarding.look(tx, &looked).await?;
+    for (draft, refused) in drafts.iter_mut().zip(refused) {
+        if let Some(refused) = refused {
+            *draft = Err(refused);
+        }
+    }
     let payers = tx.payers_of(orders.iter().map(|order| &order.account)).await?;
     refuse_uncovered(tx, &payers, &mut drafts).await?;
     let good = drafts.iter_mut().flatten();
@@ -92,6 +117,7 @@ pub async fn accept_all(
     let placed = place(tx, &mut placing).await?;
     let good: Vec<&Draft<'_>> = drafts.iter().flatten().collect();
     keep(tx, &good, &placed).await?;
+    guarding.count(tx, &good.iter().map(|draft| draft.guarded()).collect::<Vec<_>>(), &seen).await?;
     charge(tx, &payers, &good).await?;
     Ok(drafts.into_iter().map(|draft| draft.map(|draft| draft.message)).collect())
 }
@@ -110,6 +136,12 @@ struct Draft<'a> {
     message: Message,
 }
 
+impl Draft<'_> {
+    fn guarded(&self) -> Guarded<'_> {
+        Guarded { message: &self.message, price: self.price }
+    }
+}
+
 impl<'a> Senders<'a> {
     async fn find(tx: &mut Tx, orders: &[&'a Order]) -> Result<Self, StoreError> {
         let named = orders.iter().filter_map(|order| Some((&order.account, order.agent.as_ref()?)));
@@ -123,13 +155,20 @@ impl<'a> Senders<'a> {
     }
 
     /// The message as it will be, but for its conversation and the time that depends on that.
-    fn draft(&self, order: &'a Order, prices: Prices, now: Timestamp) -> Result<Draft<'a>, SendRefused> {
+    fn draft(
+        &self,
+        order: &'a Order,
+        prices: Prices,
+        guarding: Guarding<'_>,
+        now: Timestamp,
+    ) -> Result<Draft<'a>, SendRefused> {
         self.check_agent(order)?;
         let number = self.sender(order)?;
         let to = reachable(&order.to)?;
         if to == number.phone_number.as_str() {
             return Err(SendRefused::ToItself);
         }
+        guarding.check_destination(&to)?;
         let segments = segments::count(&order.body).count;
         let message = Message {
             id: MessageId::generate(now),
@@ -276,7 +315,7 @@ async fn keep(tx: &mut Tx, drafts: &[&Draft<'_>], placed: &[Placed]) -> Result<(
     tx.insert_messages(&messages).await?;
     let due = |message: &Message, placed: &Placed| message.at.max(placed.send_held_until);
     let jobs = messages.iter().zip(placed);
-    let jobs = jobs.map(|((message, _), placed)| SendJob { message, due_at: due(message, placed) });
+    let jobs = jobs.map(|((message, _), placed)| SendJob { message, due_at: due(message, placed), exempt: false });
     tx.insert_send_jobs(&jobs.collect::<Vec<_>>()).await?;
     for Draft { agent, message, .. } in drafts {
         let segments = i64::from(message.segments);
@@ -306,15 +345,8 @@ async fn charge(tx: &mut Tx, payers: &Payers, drafts: &[&Draft<'_>]) -> Result<(
 fn reachable(to: &Destination) -> Result<String, SendRefused> {
     match to {
         Destination::Phone(phone) => Ok(phone.to_string()),
-        Destination::ShortCode(code) if is_service_line(code) => Err(SendRefused::ServiceLine(code.clone())),
         Destination::ShortCode(code) => Ok(code.clone()),
         Destination::Email(_) => Err(SendRefused::EmailUnreachable),
         Destination::Group(id) => Err(SendRefused::NoSuchGroup(id.clone())),
     }
-}
-
-/// Emergency numbers, the N11 codes of the North American plan, and the crisis line.
-fn is_service_line(code: &str) -> bool {
-    let n11 = code.len() == 3 && code.ends_with("11") && !code.starts_with(['0', '1']);
-    n11 || matches!(code, "112" | "988" | "999" | "000")
 }

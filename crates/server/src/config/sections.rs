@@ -2,11 +2,13 @@
 //! operators, which are in `config.default.toml`.
 
 mod business;
+mod compliance;
 mod process;
 
 pub use self::business::{
     Leases, Limits, Mode, Numbers, Prices, RateLimits, Registration, Retention, Sending, Shaping, Webhooks,
 };
+pub use self::compliance::{Guards, OptOut, OptOutReach};
 pub use self::process::{Keys, LogFormat, Logs, Server, Storage, Telemetry};
 use super::reader::Reader;
 
@@ -45,6 +47,10 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// How long things are kept.
     pub retention: Retention,
+    /// Who asks to be left alone.
+    pub opt_out: OptOut,
+    /// What is not sent.
+    pub guards: Guards,
 }
 
 impl Config {
@@ -66,6 +72,8 @@ impl Config {
             logs: Logs::read(reader),
             telemetry: Telemetry::read(reader),
             retention: Retention::read(reader),
+            opt_out: OptOut::read(reader),
+            guards: Guards::read(reader),
         }
     }
 }

@@ -58,6 +58,11 @@ impl ApiError {
         Self { details: vec![detail], ..Self::refused(format!("{field}: {message}")) }
     }
 
+    /// 400 with a code of its own.
+    pub fn refused_as(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, "validation_error", message)
+    }
+
     /// 400: the account holds as many numbers as it may.
     pub fn number_limit(limit: i64) -> Self {
         let message = format!("the account holds its limit of {limit} numbers");

@@ -19,6 +19,7 @@ mod messages;
 pub(crate) mod numbers;
 pub(crate) mod once;
 mod ops;
+mod opt_outs;
 mod page;
 mod privacy;
 pub(crate) mod rate_limits;
@@ -137,6 +138,16 @@ fn with_key() -> OpenApiRouter<App> {
         .routes(routes!(agents::webhook::get::handle, agents::webhook::set::handle, agents::webhook::delete::handle))
         .routes(routes!(agents::webhook::test::handle))
         .routes(routes!(agents::webhook::deliveries::handle))
+        .merge(opt_out_routes())
+}
+
+/// Who may not be texted.
+fn opt_out_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(opt_outs::list::handle, opt_outs::add::handle))
+        .routes(routes!(opt_outs::log::handle))
+        .routes(routes!(opt_outs::answers::handle, opt_outs::answers::change))
+        .routes(routes!(opt_outs::remove::handle))
 }
 
 /// The account, its keys, its sub-accounts and its log.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use offhook_domain::guards::{day_of, hour_of};
 use offhook_domain::{DeliveryId, Id};
 use offhook_store::{StoreError, Tx};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +57,8 @@ async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
         app.store
             .write::<_, StoreError>(async move |tx: &mut Tx| {
                 tx.prune_idempotency(now).await?;
+                let (day, hour) = (day_of(now.minus(DAY * 40)), hour_of(now.minus(DAY)));
+                tx.prune_guards(day, hour, now.minus(DAY * 2)).await?;
                 tx.prune_rate_buckets(now.minus(DAY)).await?;
                 tx.prune_early_receipts(now.minus(RECEIPT_KEPT)).await
             })

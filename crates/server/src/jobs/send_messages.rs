@@ -26,6 +26,7 @@ use self::shaped::Shaped;
 use super::lines::{Hold, LineWork};
 use super::persist::{kept_or_impossible, until_kept};
 use crate::app::App;
+use crate::app::opt_outs;
 use crate::app::record_outcome::{self, Outcome, Recorded, is_ours};
 use crate::telemetry::names;
 
@@ -411,6 +412,9 @@ impl SendMessages {
                 "30004",
                 "the number was released before the message could be sent",
             ));
+        }
+        if job.opted_out {
+            return SendOutcome::Refused(opt_outs::left_alone());
         }
         let Some(carrier) = self.app.carriers.named(&job.carrier) else {
             return SendOutcome::NotTaken(Failure::new("30002", "the number's carrier is not configured here"));

@@ -123,7 +123,8 @@ async fn pile_up(database: &Database, first: &Value) {
             })
             .collect();
         let write = async move |tx: &mut Tx| {
-            let jobs: Vec<_> = messages.iter().map(|message| SendJob { message, due_at: message.at }).collect();
+            let jobs: Vec<_> =
+                messages.iter().map(|message| SendJob { message, due_at: message.at, exempt: false }).collect();
             let priced: Vec<_> = messages.iter().map(|message| (message, Micros(0))).collect();
             tx.insert_messages(&priced).await?;
             tx.insert_send_jobs(&jobs).await

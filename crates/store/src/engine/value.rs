@@ -274,5 +274,7 @@ id_values!(
     ContactId,
     PurchaseId,
     CampaignId,
+    OptOutId,
+    OptOutLogId,
     EntryId,
 );

@@ -60,7 +60,8 @@ async fn waiting(store: &Store, number: &Number, count: usize) -> (ConversationI
     let conversation = messages[0].conversation_id.clone();
     let ids = messages.iter().map(|message| message.id.clone()).collect();
     let work = async move |tx: &mut Tx| {
-        let jobs: Vec<_> = messages.iter().map(|message| SendJob { message, due_at: message.at }).collect();
+        let jobs: Vec<_> =
+            messages.iter().map(|message| SendJob { message, due_at: message.at, exempt: false }).collect();
         tx.insert_send_jobs(&jobs).await
     };
     store.write::<_, StoreError>(work).await.unwrap();

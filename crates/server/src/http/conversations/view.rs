@@ -73,6 +73,12 @@ impl Capabilities {
         available_channels: &["sms", "mms"],
         media_channels: &["mms"],
     };
+    const OPTED_OUT: Self = Self {
+        can_send_messages: false,
+        media: false,
+        send_disabled_reason: Some("recipient_opted_out"),
+        ..Self::TEXTING
+    };
     const RELEASED: Self = Self {
         can_send_messages: false,
         media: false,
@@ -88,7 +94,11 @@ impl Capabilities {
 impl ConversationView {
     pub fn of(conversation: Conversation) -> Self {
         Self {
-            capabilities: if conversation.number_active { Capabilities::TEXTING } else { Capabilities::RELEASED },
+            capabilities: match (conversation.number_active, conversation.opted_out) {
+                (false, _) => Capabilities::RELEASED,
+                (true, true) => Capabilities::OPTED_OUT,
+                (true, false) => Capabilities::TEXTING,
+            },
             id: conversation.id,
             agent_id: conversation.agent_id,
             phone_number_id: conversation.number_id,

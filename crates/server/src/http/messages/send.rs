@@ -124,7 +124,7 @@ pub struct SentMessage {
     request_body = SendMessage,
     responses(
         (status = 200, body = SentMessage),
-        (status = 400, body = ErrorEnvelope, description = "The agent has no number, the number is released, the destination can't be reached"),
+        (status = 400, body = ErrorEnvelope, description = "The agent has no number, the number is released, the destination can't be reached or asked to be left alone, a limit is reached"),
         (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
         (status = 402, body = ErrorEnvelope, description = "The balance does not cover it"),
         (status = 404, body = ErrorEnvelope, description = "No such agent, number or group"),
@@ -201,6 +201,11 @@ impl From<SendRefused> for ApiError {
             SendRefused::ToItself | SendRefused::EmailUnreachable | SendRefused::ServiceLine(_) => {
                 Self::refused_field("to_number", refused.to_string())
             }
+            SendRefused::DestinationBlocked(_) => Self::refused_as("DESTINATION_BLOCKED", refused.to_string()),
+            SendRefused::RecipientOptedOut(_) => Self::refused_as("RECIPIENT_OPTED_OUT", refused.to_string()),
+            SendRefused::LoopDetected { .. } => Self::refused_as("LOOP_DETECTED", refused.to_string()),
+            SendRefused::DestinationFlooded { .. } => Self::refused_as("DESTINATION_FLOODED", refused.to_string()),
+            SendRefused::SpendLimitReached { .. } => Self::refused_as("SPEND_LIMIT_REACHED", refused.to_string()),
             SendRefused::AgentHasNoNumber | SendRefused::MessagingOff => {
                 Self::refused_field("agent_id", refused.to_string())
             }

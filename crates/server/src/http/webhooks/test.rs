@@ -294,6 +294,7 @@ fn write_body(
         direction: Direction::Inbound,
         received_at: at,
         external_id: None,
+        opt_out: None,
     };
     let envelope = |data: Value| Envelope {
         event: EventType::Message,

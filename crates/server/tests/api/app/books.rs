@@ -65,6 +65,12 @@ impl Client {
 }
 
 impl TestApp {
+    /// Whether every book is the sum of its lines.
+    pub async fn books_agree(&self) {
+        let read = async |tx: &mut Tx| tx.disagreeing_books().await;
+        assert_eq!(self.app.store.read::<_, StoreError>(read).await.unwrap(), Vec::<String>::new());
+    }
+
     /// Has the worker of numbers do all that is due now.
     pub async fn look_after_numbers(&self) {
         while offhook_server::jobs::numbers::round(&self.app).await.unwrap() > 0 {}

@@ -77,6 +77,7 @@ impl Household {
         let mut household = Self { client, own };
         household.furnish_agents_and_numbers().await;
         household.furnish_conversations(app).await;
+        household.furnish_opt_out().await;
         household.keep_call(app).await;
         let named = json!({"name": words});
         let child = id(&household.client.post("/v1/sub-accounts").json(named.clone()).await.created());
@@ -133,6 +134,14 @@ impl Household {
         self.keep(Kind::Message, said["data"].as_array().unwrap().iter().map(id).collect());
         self.keep(Kind::Conversation, conversations);
         self.keep(Kind::Contact, vec![contact]);
+    }
+
+    async fn furnish_opt_out(&mut self) {
+        let phone_number = format!("{}8", self.handset.get(..11).unwrap_or_default());
+        let asked = json!({"phoneNumber": phone_number, "numberId": self.id(Kind::Number, 0), "note": self.words});
+        let opt_out = id(&self.client.post("/v1/opt-outs").json(asked).await.ok());
+        self.client.patch("/v1/opt-outs/answers").json(json!({"help": self.words})).await.ok();
+        self.keep(Kind::OptOut, vec![opt_out]);
     }
 
     /// Writes a call, which nothing does yet: voice comes later, and its lists are here already.

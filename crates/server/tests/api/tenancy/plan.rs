@@ -22,6 +22,7 @@ pub enum Kind {
     Delivery,
     Key,
     SubAccount,
+    OptOut,
     /// Words in a list that can be searched.
     Words,
 }
@@ -39,6 +40,7 @@ impl Kind {
             Self::Delivery => "del_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Key => "key_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::SubAccount => "acct_06ck3v0w2e8zg1m8t4q7x5n9ra",
+            Self::OptOut => "opt_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Words => "nobody",
         }
     }
@@ -54,6 +56,7 @@ impl Kind {
             "deliveries" => Self::Delivery,
             "keys" => Self::Key,
             "sub-accounts" => Self::SubAccount,
+            "opt-outs" => Self::OptOut,
             _ => return None,
         })
     }
@@ -183,6 +186,12 @@ const NAMES_NOTHING: &[&str] = &[
     "media_url",
     "media_urls",
     "send_style",
+    // Opt-outs: proof, and the account's own words.
+    "consent",
+    "note",
+    "optedOut",
+    "optedIn",
+    "help",
 ];
 
 /// An operation of the document.
@@ -342,7 +351,7 @@ impl Plan {
                 path = path.replace(&format!("{{{name}}}"), &id);
             } else if let Some(id) = named(&Place::Query(name.clone())) {
                 query.push(format!("{name}={}", id.replace('+', "%2B")));
-            } else if let Some(value) = required_query(name) {
+            } else if let Some(value) = required_query(&self.operation, name) {
                 query.push(format!("{name}={value}"));
             }
         }
@@ -370,9 +379,12 @@ impl Plan {
 }
 
 /// A value for a parameter that has to be there.
-fn required_query(name: &str) -> Option<&'static str> {
+fn required_query(operation: &Operation, name: &str) -> Option<&'static str> {
     match name {
+        // Here it would hide the others.
+        "phone_number" if operation.path.starts_with("/v1/opt-outs") => None,
         "phone_number" | "phoneNumbers" => Some("%2B14152010009"),
+        "consent" => Some("by%20mail"),
         _ => None,
     }
 }
@@ -398,6 +410,8 @@ fn body_of(operation: &str, own: &Own) -> Option<Value> {
         "updateNumber" => json!({"externalId": format!("{} again", own.words)}),
         "submitRegistration" => crate::registration::form("sole_proprietor"),
         "updateRegistration" => json!({"email": "somebody@example.org"}),
+        "addOptOut" => json!({"phoneNumber": own.another_handset()}),
+        "updateOptOutAnswers" => json!({"help": own.words}),
         "putContactCard" => json!({"displayName": own.words}),
         _ => return None,
     })

@@ -35,6 +35,7 @@ impl Backlog {
                 segments: 1,
                 tried_since: None,
                 campaign: None,
+                opted_out: false,
             };
             self.waiting.insert(self.came, job);
         }

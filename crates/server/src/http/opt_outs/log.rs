@@ -1,0 +1,35 @@
+//! `GET /v1/opt-outs/log`
+
+use axum::Json;
+use axum::extract::State;
+use offhook_store::Tx;
+
+use super::{OfParticipant, OptOutLogView};
+use crate::app::App;
+use crate::http::auth::Caller;
+use crate::http::error::{ApiError, ErrorEnvelope};
+use crate::http::extract::Query;
+use crate::http::page::Listed;
+
+/// Everything that was said about being texted, the newest first. Nothing is ever taken out of it.
+#[utoipa::path(
+    get,
+    path = "/v1/opt-outs/log",
+    operation_id = "listOptOutLog",
+    tag = "Opt-outs",
+    params(OfParticipant),
+    responses(
+        (status = 200, body = Listed<OptOutLogView>),
+        (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
+        (status = 422, body = ErrorEnvelope, description = "A parameter is out of range"),
+    )
+)]
+pub async fn handle(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<OfParticipant>,
+) -> Result<Json<Listed<OptOutLogView>>, ApiError> {
+    let (window, of) = (query.window(), query.participant());
+    let find = async move |tx: &mut Tx| tx.of(&caller.account).opt_out_log(of.as_deref(), window).await;
+    Ok(Json(Listed::of(app.store.read(find).await?, window, OptOutLogView::of)))
+}
