@@ -119,6 +119,8 @@ ids! {
     PurchaseId "buy_",
     /// A line in the ledger.
     EntryId "led_",
+    /// What a customer told us of the platform.
+    FeedbackId "fb_",
     /// An HTTP request, as named in `X-Request-Id`.
     RequestId "req_",
 }

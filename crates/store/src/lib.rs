@@ -13,9 +13,11 @@ pub mod deliveries;
 pub mod delivery_work;
 pub mod engine;
 mod error;
+pub mod feedback;
 pub mod idempotency;
 pub mod leases;
 pub mod ledger;
+pub mod mails;
 pub mod message_flow;
 pub mod messages;
 mod migrate;
@@ -27,8 +29,10 @@ pub mod renewals;
 pub mod sandbox_world;
 mod scope;
 pub mod send_jobs;
+pub mod sign_ups;
 mod sums;
 pub mod usage;
+pub mod verifications;
 pub mod webhooks;
 
 pub use engine::{Engine, OpenSqliteError, Sql, SqlMany, Store, Tx};
@@ -71,10 +75,12 @@ fn for_one() -> Vec<Sql> {
         conversations::STATEMENTS,
         deliveries::STATEMENTS,
         delivery_work::STATEMENTS,
+        feedback::STATEMENTS,
         idempotency::STATEMENTS,
         leases::STATEMENTS,
         rate_buckets::STATEMENTS,
         ledger::STATEMENTS,
+        mails::STATEMENTS,
         messages::STATEMENTS,
         numbers::STATEMENTS,
         outcomes::STATEMENTS,
@@ -82,8 +88,10 @@ fn for_one() -> Vec<Sql> {
         renewals::STATEMENTS,
         sandbox_world::STATEMENTS,
         send_jobs::STATEMENTS,
+        sign_ups::STATEMENTS,
         sums::STATEMENTS,
         usage::STATEMENTS,
+        verifications::STATEMENTS,
         webhooks::STATEMENTS,
     ]
     .concat()

@@ -14,6 +14,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "core", sql: include_str!("../migrations/0001_core.sql") },
     Migration { version: 2, name: "database clock", sql: include_str!("../migrations/0002_database_clock.sql") },
     Migration { version: 3, name: "tenancy", sql: include_str!("../migrations/0003_tenancy.sql") },
+    Migration { version: 6, name: "sign-up", sql: include_str!("../migrations/0006_sign_up.sql") },
     Migration { version: 7, name: "rate limits", sql: include_str!("../migrations/0007_rate_limits.sql") },
 ];
 

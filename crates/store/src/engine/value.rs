@@ -273,4 +273,6 @@ id_values!(
     ContactId,
     PurchaseId,
     EntryId,
+    FeedbackId,
+    VerificationId,
 );
