@@ -13,6 +13,7 @@ pub mod ids;
 pub mod ledger;
 pub mod message;
 pub mod number;
+pub mod one_time_code;
 pub mod phone;
 pub mod pii;
 pub mod purchase;

@@ -143,11 +143,7 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn sign_ups_to_settle(
-        &mut self,
-        now: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<SignUpPurchase>, StoreError> {
+    pub async fn sign_ups_to_settle(&mut self, now: Timestamp, limit: i64) -> Result<Vec<SignUpPurchase>, StoreError> {
         self.rows(TO_SETTLE, params![now, limit]).await?.into_iter().map(read_purchase).collect()
     }
 

@@ -12,6 +12,7 @@ mod seats;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -40,6 +41,10 @@ const UNTAKEN: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(1);
 /// After a failure to accept that is not the client's, such as too many open files.
 const REST: Duration = Duration::from_millis(100);
+
+/// Who is at the other end of a request's connection: a client, or a proxy in front of us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
 
 /// What clients may do.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +77,7 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((socket, _)) => {
+            Ok((socket, peer)) => {
                 while connections.len() >= allowance.connections {
                     seats.make_room();
                     tokio::select! {
@@ -80,7 +85,8 @@ pub async fn serve(
                         Some(ended) = connections.join_next() => watch(ended),
                     }
                 }
-                connections.spawn(converse(socket, router.clone(), seats.take(), allowance.idle, stop.clone()));
+                let (router, seat) = (router.clone(), seats.take());
+                connections.spawn(converse(socket, Peer(peer.ip()), router, seat, allowance.idle, stop.clone()));
             }
             // It went away before it was its turn.
             Err(error) if is_the_clients(&error) => {}
@@ -100,11 +106,14 @@ pub async fn serve(
 }
 
 /// Serves one connection to its end.
-async fn converse(socket: TcpStream, router: Router, seat: Seat, idle: Duration, stop: CancellationToken) {
+async fn converse(socket: TcpStream, peer: Peer, router: Router, seat: Seat, idle: Duration, stop: CancellationToken) {
     // Small answers must not wait for more to send with them.
     drop(socket.set_nodelay(true));
     let handle = seat.handle();
-    let service = service_fn(move |request: Request<Incoming>| answer(router.clone(), request, handle.begin()));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        answer(router.clone(), request, handle.begin())
+    });
     let mut protocol = http1::Builder::new();
     protocol.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(LONGEST_HEAD);
     let serving = protocol.serve_connection(TokioIo::new(Patient::new(socket, UNTAKEN)), service);

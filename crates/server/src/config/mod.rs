@@ -20,8 +20,8 @@ pub use self::errors::{ConfigError, ConfigErrors, Origin};
 use self::layers::{Layers, Setting};
 use self::reader::Reader;
 pub use self::sections::{
-    Config, Keys, Leases, Limits, LogFormat, Logs, Mode, Numbers, Prices, RateLimits, Retention, Sending, Server,
-    Storage, Telemetry, Webhooks,
+    Config, Keys, Leases, Limits, LogFormat, Logs, Mail, Mode, Numbers, Prices, RateLimits, Retention, Sending, Server,
+    SignUp, Storage, Telemetry, Verification, Webhooks,
 };
 use crate::secret_key::{SecretKey, SecretKeyError};
 

@@ -3,9 +3,11 @@
 
 mod business;
 mod process;
+mod sign_up;
 
 pub use self::business::{Leases, Limits, Mode, Numbers, Prices, RateLimits, Retention, Sending, Webhooks};
 pub use self::process::{Keys, LogFormat, Logs, Server, Storage, Telemetry};
+pub use self::sign_up::{Mail, SignUp, Verification};
 use super::reader::Reader;
 
 /// Everything an operator can set, checked. `Debug` shows no secret.
@@ -39,15 +41,26 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// How long things are kept.
     pub retention: Retention,
+    /// Accounts that people open themselves.
+    pub sign_up: SignUp,
+    /// Mail that leaves here.
+    pub mail: Mail,
+    /// Codes by text.
+    pub verification: Verification,
 }
 
 impl Config {
     pub(super) fn from_reader(reader: &mut Reader) -> Self {
+        let mode = Mode { sandbox: reader.boolean("mode.sandbox") };
+        let mail = Mail::read(reader);
         Self {
+            sign_up: SignUp::read(reader, mode.sandbox, &mail),
+            mail,
+            verification: Verification::read(reader),
             server: Server::read(reader),
             storage: Storage::read(reader),
             keys: Keys::read(reader),
-            mode: Mode { sandbox: reader.boolean("mode.sandbox") },
+            mode,
             prices: Prices::read(reader),
             numbers: Numbers::read(reader),
             limits: Limits::read(reader),

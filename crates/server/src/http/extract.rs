@@ -156,6 +156,7 @@ named!(
     WebhookId "WEBHOOK_NOT_FOUND" "webhook",
     DeliveryId "DELIVERY_NOT_FOUND" "delivery",
     CallId "CALL_NOT_FOUND" "call",
+    VerificationId "VERIFICATION_NOT_FOUND" "verification",
 );
 
 /// The id in a path with one placeholder. Text that can't be such an id names nothing: 404.

@@ -6,7 +6,7 @@ use offhook_domain::{DeliveryId, Id};
 use offhook_store::{StoreError, Tx};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, record_outcome};
+use crate::app::{App, codes, record_outcome};
 use crate::telemetry::names;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -54,6 +54,8 @@ async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
             .write::<_, StoreError>(async move |tx: &mut Tx| {
                 tx.prune_idempotency(now).await?;
                 tx.prune_rate_buckets(now.minus(DAY)).await?;
+                tx.prune_sign_ups(now.minus(codes::REMEMBERED)).await?;
+                tx.prune_verifications(now.minus(codes::REMEMBERED)).await?;
                 tx.prune_early_receipts(now.minus(RECEIPT_KEPT)).await
             })
             .await?;

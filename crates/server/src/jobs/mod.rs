@@ -8,4 +8,5 @@ pub mod numbers;
 mod persist;
 pub mod renew_numbers;
 pub mod sandbox_air;
+pub mod send_mails;
 pub mod send_messages;

@@ -3,7 +3,7 @@
 pub mod capabilities;
 pub mod create;
 pub mod delete;
-mod email;
+pub mod email;
 pub mod get;
 pub mod list;
 pub mod update;
