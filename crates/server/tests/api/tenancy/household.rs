@@ -78,6 +78,9 @@ impl Household {
         household.furnish_agents_and_numbers().await;
         household.furnish_conversations(app).await;
         household.keep_call(app).await;
+        let checked = json!({"phone_number": household.another_handset()});
+        let sent = household.client.post("/v1/verify/send").json(checked).await.ok();
+        household.keep(Kind::Verification, vec![sent["verification_id"].as_str().unwrap().to_owned()]);
         let log = household.client.get("/v1/webhooks/deliveries").await.ok();
         household.keep(Kind::Delivery, log["items"].as_array().unwrap().iter().map(id).collect());
         household

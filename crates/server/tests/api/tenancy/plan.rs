@@ -20,6 +20,7 @@ pub enum Kind {
     Conversation,
     Message,
     Delivery,
+    Verification,
     /// Words in a list that can be searched.
     Words,
 }
@@ -35,6 +36,7 @@ impl Kind {
             Self::Conversation => "conv_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Message => "msg_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Delivery => "del_06ck3v0w2e8zg1m8t4q7x5n9ra",
+            Self::Verification => "ver_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Words => "nobody",
         }
     }
@@ -48,6 +50,7 @@ impl Kind {
             "conversations" => Self::Conversation,
             "messages" => Self::Message,
             "deliveries" => Self::Delivery,
+            "location" => Self::Digits,
             _ => return None,
         })
     }
@@ -59,6 +62,7 @@ impl Kind {
             "numberId" | "number_id" => Self::Number,
             "from_number" => Self::Digits,
             "before" | "after" | "reply_to_message_id" => Self::Message,
+            "verification_id" => Self::Verification,
             "search" => Self::Words,
             _ => return None,
         })
@@ -131,8 +135,14 @@ const NAMES_NOTHING: &[&str] = &[
     "avatarUrl",
     "image_url",
     "reaction",
+    "category",
+    "note",
+    "tags",
+    "code",
     // The customer's own reference, which is looked up nowhere.
     "externalId",
+    // A request by the id it was answered with: kept, and looked up nowhere.
+    "request_id",
     // What is written, and to whom: receivers are not the account's. There are no groups yet.
     "body",
     "message",
@@ -353,6 +363,9 @@ fn body_of(operation: &str, own: &Own) -> Option<Value> {
         "reactToMessage" => json!({"reaction": "love"}),
         "createNumber" => json!({"externalId": own.words}),
         "updateNumber" => json!({"externalId": format!("{} again", own.words)}),
+        "sendVerification" => json!({"phone_number": own.another_handset()}),
+        "checkVerification" => json!({"verification_id": own.id(Kind::Verification, 0), "code": "000000"}),
+        "submitFeedback" => json!({"category": "praise", "note": own.words}),
         "putContactCard" => json!({"displayName": own.words}),
         _ => return None,
     })
