@@ -47,7 +47,7 @@ fn client(app: &TestApp, opened: &Value) -> Client {
 async fn an_account_is_opened_with_number_agent_and_key() {
     let carrier = FakeCarrier::doing([]);
     let app = with(&carrier).await;
-    let mail = sign_up(&app, " Ada@Example.org").await;
+    let mail = sign_up(&app, "Ada@Example.org").await;
 
     let opened = app.stranger().post("/v0/agent/verify").json(entry(&mail)).await.ok();
     assert_eq!(opened["phone_number"], "+14155550100");

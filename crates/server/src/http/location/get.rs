@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use offhook_carriers::Located;
-use offhook_domain::{E164, NumberId};
+use offhook_domain::{E164, NumberId, Timestamp};
 use offhook_store::numbers::NumberSought;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,6 +14,8 @@ use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::Named;
 
+const NEVER: Timestamp = Timestamp::from_micros(0);
+
 /// Where a number was last seen.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -21,7 +23,7 @@ pub struct Location {
     phone_number: String,
     /// `located`, `unknown`, or `unsupported` where the number's carrier can't tell.
     status: &'static str,
-    /// When that was, or when it was asked for, in seconds since 1970.
+    /// When that was, in seconds since 1970; 0 where it never was.
     last_updated: i64,
     latitude: Option<f64>,
     longitude: Option<f64>,
@@ -63,16 +65,17 @@ pub async fn handle(
     let found = async move |tx: &mut offhook_store::Tx| {
         Ok::<_, ApiError>(tx.numbers_sought(&[(&account, &sought)]).await?.into_iter().next().flatten())
     };
-    let number = app.store.read(found).await?.filter(|number| number.is_active()).ok_or_else(NumberId::missing)?;
-    let located = match app.carriers.named(&number.carrier) {
+    let number = app.store.read(found).await?.ok_or_else(NumberId::missing)?;
+    // The carrier of one that was given up may have sold it to somebody else.
+    let located = match app.carriers.named(&number.carrier).filter(|_| number.is_active()) {
         Some(carrier) => {
             carrier.locate(&number.phone_number).await.map_err(|error| ApiError::carrier(error.to_string()))?
         }
         None => Located::Unsupported,
     };
     let (status, at, place) = match located {
-        Located::Unsupported => ("unsupported", app.now(), None),
-        Located::Unknown => ("unknown", app.now(), None),
+        Located::Unsupported => ("unsupported", NEVER, None),
+        Located::Unknown => ("unknown", NEVER, None),
         Located::At { latitude, longitude, at } => ("located", at, Some((latitude, longitude))),
     };
     let (latitude, longitude) = place.unzip();
