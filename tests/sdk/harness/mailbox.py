@@ -9,6 +9,7 @@ from email.message import Message
 
 from aiosmtpd.controller import Controller
 
+from .server import free_port
 from .waiting import eventually
 
 
@@ -19,7 +20,9 @@ class Mailbox:
         self._lock = threading.Lock()
         self._mails: list[tuple[str, Message]] = []
         self.refusals = 0
-        self._server = Controller(self, hostname="127.0.0.1", port=0)
+        # It can't take port 0: it looks for itself where it was told to listen.
+        self._port = free_port()
+        self._server = Controller(self, hostname="127.0.0.1", port=self._port)
         self._server.start()
 
     async def handle_DATA(self, server, session, envelope) -> str:  # noqa: N802  aiosmtpd's name for it
@@ -33,7 +36,7 @@ class Mailbox:
 
     @property
     def url(self) -> str:
-        return f"smtp://127.0.0.1:{self._server.server.sockets[0].getsockname()[1]}"
+        return f"smtp://127.0.0.1:{self._port}"
 
     async def mail_for(self, address: str) -> Message:
         """The last mail for an address, once there is one."""
