@@ -14,11 +14,12 @@ statements! {
     GET = "SELECT id, email, agent_name, code_hash, tries, state, expires_at, answer FROM sign_ups WHERE id = $1";
     BEGIN_BUYING = "UPDATE sign_ups SET state = 'buying', purchase_id = $1, carrier = $2, phone_number = $3, asked_at = $4,
         settle_after = $5 WHERE id = $6 AND state = 'open'";
-    REPOINT = "UPDATE sign_ups SET phone_number = $1 WHERE id = $2 AND state = 'buying' AND purchase_id = $3";
-    LEAVE = "UPDATE sign_ups SET settle_after = $1 WHERE id = $2 AND state = 'buying' AND purchase_id = $3";
+    // Here and below by the id: the partial index must not be taken for it, whatever PostgreSQL believes of it.
+    REPOINT = "UPDATE sign_ups SET phone_number = $1 WHERE id = $2 AND state || '' = 'buying' AND purchase_id = $3";
+    LEAVE = "UPDATE sign_ups SET settle_after = $1 WHERE id = $2 AND state || '' = 'buying' AND purchase_id = $3";
     REOPEN = "UPDATE sign_ups SET state = 'open', purchase_id = NULL, carrier = NULL, phone_number = NULL, asked_at = NULL,
-        settle_after = NULL WHERE id = $1 AND state = 'buying' AND purchase_id = $2";
-    FINISH = "UPDATE sign_ups SET state = 'done', answer = $1 WHERE id = $2 AND state = 'buying' AND purchase_id = $3";
+        settle_after = NULL WHERE id = $1 AND state || '' = 'buying' AND purchase_id = $2";
+    FINISH = "UPDATE sign_ups SET state = 'done', answer = $1 WHERE id = $2 AND state || '' = 'buying' AND purchase_id = $3";
     TO_SETTLE = "SELECT id, purchase_id, carrier, phone_number, asked_at, settle_after FROM sign_ups
         WHERE state = 'buying' AND settle_after <= $1 ORDER BY settle_after LIMIT $2";
     CLAIM = "UPDATE sign_ups SET settle_after = $1 WHERE id = $2 AND settle_after = $3 AND state = 'buying'";

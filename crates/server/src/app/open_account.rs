@@ -61,7 +61,7 @@ pub enum OpenAccountError {
     NoTriesLeft,
     #[error("the code is wrong; it can be entered {0} more times")]
     WrongCode(i64),
-    #[error("too many {what}: try again after {wait:?}")]
+    #[error("too many {what}: try again after {} seconds", .wait.as_secs() + 1)]
     TooMany { what: &'static str, wait: Duration },
     #[error("the account is being made: enter the code again in a minute")]
     UnderWay,

@@ -29,7 +29,7 @@ pub struct Asked {
 pub enum SignUpError {
     #[error("{0} has an account already")]
     HasAccount(String),
-    #[error("too many {what}: try again after {wait:?}")]
+    #[error("too many {what}: try again after {} seconds", .wait.as_secs() + 1)]
     TooMany { what: &'static str, wait: Duration },
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -38,7 +38,7 @@ pub enum SendCodeError {
     NoNumber,
     #[error("{0} is a premium number: no code is sent there")]
     Premium(E164),
-    #[error("too many {what}: try again after {wait:?}")]
+    #[error("too many {what}: try again after {} seconds", .wait.as_secs() + 1)]
     TooMany { what: &'static str, wait: Duration },
     /// The message was not accepted, or the request can't be made under its key.
     #[error("not sent")]

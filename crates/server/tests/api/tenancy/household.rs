@@ -167,7 +167,10 @@ impl Household {
             let shown = everything.values().any(|body| body.to_string().contains(mark.as_str()));
             // A verification is shown once, to whoever began it; there is no list of them.
             let is_seen_once = self.ids(Kind::Verification).contains(mark);
-            assert!(shown || is_seen_once || *mark == self.client.account.as_str(), "{mark} shows nowhere, not even to its own");
+            assert!(
+                shown || is_seen_once || *mark == self.client.account.as_str(),
+                "{mark} shows nowhere, not even to its own"
+            );
         }
         marks
     }
