@@ -40,7 +40,7 @@ mod tests {
             assert_eq!(masked(other.to_owned()), other);
             assert_eq!(masked_preview(other.to_owned()), other);
         }
-        assert_eq!(masked_preview(text("012345")[..40].to_owned()), "•••••• is your verification code. It can ");
+        assert_eq!(masked_preview(text("012345")[..39].to_owned()), "•••••• is your verification code. It ca");
     }
 
     #[test]

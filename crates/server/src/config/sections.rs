@@ -51,15 +51,17 @@ pub struct Config {
 
 impl Config {
     pub(super) fn from_reader(reader: &mut Reader) -> Self {
+        // In the manual's order, as the complaints come.
+        let (server, storage, keys) = (Server::read(reader), Storage::read(reader), Keys::read(reader));
         let mode = Mode { sandbox: reader.boolean("mode.sandbox") };
         let mail = Mail::read(reader);
         Self {
             sign_up: SignUp::read(reader, mode.sandbox, &mail),
             mail,
             verification: Verification::read(reader),
-            server: Server::read(reader),
-            storage: Storage::read(reader),
-            keys: Keys::read(reader),
+            server,
+            storage,
+            keys,
             mode,
             prices: Prices::read(reader),
             numbers: Numbers::read(reader),
