@@ -19,6 +19,7 @@ from agentphone import AgentPhoneError
 
 from harness.clients import connect as connect_client
 from harness.handset import Handset
+from harness.mailbox import Mailbox
 from harness.receiver import Receiver
 from harness.server import OffhookProcess
 
@@ -26,11 +27,20 @@ LOG_START = pytest.StashKey[tuple[OffhookProcess, int]]()
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory):
+def mailbox():
+    """Where the server's mail goes."""
+    opened = Mailbox()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, mailbox: Mailbox):
     binary = os.environ.get("OFFHOOK_BIN")
     if not binary:
         pytest.exit("OFFHOOK_BIN must name the offhook binary", returncode=2)
-    process = OffhookProcess(os.path.abspath(binary), tmp_path_factory.mktemp("offhook"))
+    settings = {"OFFHOOK__MAIL__SMTP_URL": mailbox.url}
+    process = OffhookProcess(os.path.abspath(binary), tmp_path_factory.mktemp("offhook"), settings)
     try:
         process.wait_until_ready()
         yield process

@@ -169,7 +169,8 @@ async fn write(
         tx.touch_conversations(&[touch]).await?;
         let messages: Vec<Message> = at.iter().map(|at| message(number, &id, &participant, *at)).collect();
         tx.insert_messages(&messages.iter().map(|message| (message, Micros::ZERO)).collect::<Vec<_>>()).await?;
-        let jobs: Vec<_> = messages.iter().map(|message| SendJob { message, due_at: message.at }).collect();
+        let jobs: Vec<_> =
+            messages.iter().map(|message| SendJob { message, due_at: message.at, exempt: false }).collect();
         tx.insert_send_jobs(&jobs).await?;
     }
     Ok(())

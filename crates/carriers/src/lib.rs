@@ -5,7 +5,7 @@
 
 mod sandbox;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use offhook_domain::campaign::{Decision, RegistrationType};
@@ -57,6 +57,22 @@ pub trait Carrier: Send + Sync {
         let _ = registration;
         Ok(Verdict::ForAnOperator)
     }
+
+    /// Where the device of one of its numbers was last seen. Most carriers can't tell.
+    ///
+    /// # Errors
+    /// [`CarrierError`]: it can't say for the moment.
+    async fn locate(&self, _number: &E164) -> Result<Located, CarrierError> {
+        Ok(Located::Unsupported)
+    }
+
+    /// Has it look anew where its numbers are: after how long there may be news. `None` where it can't tell.
+    ///
+    /// # Errors
+    /// [`CarrierError`]: it failed for the moment.
+    async fn refresh_locations(&self, _numbers: &[E164]) -> Result<Option<Duration>, CarrierError> {
+        Ok(None)
+    }
 }
 
 /// A registration that a carrier is to decide on.
@@ -75,6 +91,20 @@ pub enum Verdict {
     Decided(Decision),
     NotYet,
     ForAnOperator,
+}
+
+/// Where something is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Located {
+    /// This carrier can't tell of any number.
+    Unsupported,
+    /// It could, and does not know.
+    Unknown,
+    At {
+        latitude: f64,
+        longitude: f64,
+        at: Timestamp,
+    },
 }
 
 /// The carrier failed for the moment. Nothing was bought, sent or changed.

@@ -125,6 +125,8 @@ ids! {
     OptOutLogId "optlog_",
     /// A line in the ledger.
     EntryId "led_",
+    /// What a customer told us of the platform.
+    FeedbackId "fb_",
     /// An HTTP request, as named in `X-Request-Id`.
     RequestId "req_",
     /// A line in the audit log.

@@ -17,6 +17,7 @@ pub mod key_scope;
 pub mod ledger;
 pub mod message;
 pub mod number;
+pub mod one_time_code;
 pub mod opt_out;
 pub mod phone;
 pub mod pii;

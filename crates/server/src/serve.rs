@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::clients::Allowance;
 use crate::jobs::deliver_webhooks::DeliverWebhooks;
 use crate::jobs::send_messages::SendMessages;
-use crate::jobs::{housekeeping, lines, numbers, sandbox_air};
+use crate::jobs::{housekeeping, lines, numbers, sandbox_air, send_mails};
 use crate::lifecycle::{Lifecycle, Stopped};
 use crate::open_files::Shares;
 use crate::{clients, control, http, telemetry};
@@ -25,6 +25,7 @@ pub fn start_workers(app: &App, life: &Lifecycle) {
         life.spawn_worker("deliver webhooks", lines::run(app.clone(), deliveries, ears.deliveries, stop.clone()));
     }
     life.spawn_worker("numbers", numbers::run(app.clone(), stop.clone()));
+    life.spawn_worker("mails", send_mails::run(app.clone(), stop.clone()));
     life.spawn_worker("housekeeping", housekeeping::run(app.clone(), stop.clone()));
     if app.config.mode.sandbox {
         life.spawn_worker("sandbox air", sandbox_air::run(app.clone(), stop.clone()));

@@ -15,10 +15,12 @@ pub mod deliveries;
 pub mod delivery_work;
 pub mod engine;
 mod error;
+pub mod feedback;
 pub mod guards;
 pub mod idempotency;
 pub mod leases;
 pub mod ledger;
+pub mod mails;
 pub mod message_flow;
 pub mod messages;
 mod migrate;
@@ -34,9 +36,11 @@ pub mod renewals;
 pub mod sandbox_world;
 mod scope;
 pub mod send_jobs;
+pub mod sign_ups;
 pub mod sub_accounts;
 mod sums;
 pub mod usage;
+pub mod verifications;
 pub mod webhooks;
 
 pub use engine::{Engine, OpenSqliteError, Sql, SqlMany, Store, Tx};
@@ -87,10 +91,12 @@ fn for_one() -> Vec<Sql> {
         deliveries::STATEMENTS,
         delivery_work::STATEMENTS,
         guards::STATEMENTS,
+        feedback::STATEMENTS,
         idempotency::STATEMENTS,
         leases::STATEMENTS,
         rate_buckets::STATEMENTS,
         ledger::STATEMENTS,
+        mails::STATEMENTS,
         messages::STATEMENTS,
         numbers::STATEMENTS,
         opt_outs::STATEMENTS,
@@ -102,8 +108,10 @@ fn for_one() -> Vec<Sql> {
         sandbox_world::STATEMENTS,
         send_jobs::STATEMENTS,
         sub_accounts::STATEMENTS,
+        sign_ups::STATEMENTS,
         sums::STATEMENTS,
         usage::STATEMENTS,
+        verifications::STATEMENTS,
         webhooks::STATEMENTS,
     ]
     .concat()

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use offhook_domain::conversation::preview;
 use offhook_domain::event::HistoryItem;
 use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
+use offhook_domain::one_time_code;
 use offhook_domain::{AccountId, AgentId, ContactId, ConversationId, Micros, NumberId, Timestamp};
 
 use crate::engine::{Row, Tx, params, statements_for_many};
@@ -240,7 +241,7 @@ fn times(wanted: &[Timestamp], last: Timestamp) -> Vec<Timestamp> {
 fn read_history(mut row: Row) -> Result<HistoryItem, StoreError> {
     Ok(HistoryItem {
         message_id: row.take()?,
-        content: row.take()?,
+        content: one_time_code::masked(row.take()?),
         direction: read_direction(&row.take::<String>()?)?,
         channel: read_channel(&row.take::<String>()?)?,
         at: row.take()?,

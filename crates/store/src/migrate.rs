@@ -16,6 +16,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "tenancy", sql: include_str!("../migrations/0003_tenancy.sql") },
     Migration { version: 4, name: "campaigns", sql: include_str!("../migrations/0004_campaigns.sql") },
     Migration { version: 5, name: "opt-outs", sql: include_str!("../migrations/0005_opt_outs.sql") },
+    Migration { version: 6, name: "sign-up", sql: include_str!("../migrations/0006_sign_up.sql") },
     Migration { version: 7, name: "rate limits", sql: include_str!("../migrations/0007_rate_limits.sql") },
 ];
 

@@ -19,9 +19,9 @@ PASSED_THROUGH = ("PATH", "DATABASE_URL", "RUST_LOG", "RUST_BACKTRACE", "LLVM_PR
 
 
 class OffhookProcess:
-    def __init__(self, binary: str, home: Path) -> None:
+    def __init__(self, binary: str, home: Path, settings: dict[str, str] | None = None) -> None:
         self.api_key = f"sk_test_{secrets.token_hex(32)}"
-        self.base_url = f"http://127.0.0.1:{_free_port()}"
+        self.base_url = f"http://127.0.0.1:{free_port()}"
         self._log_path = home / "offhook.log"
         environment = {name: os.environ[name] for name in PASSED_THROUGH if name in os.environ}
         environment |= {
@@ -29,6 +29,7 @@ class OffhookProcess:
             "OFFHOOK_LISTEN": self.base_url.removeprefix("http://"),
             "OFFHOOK_DATA": str(home / "data"),
             "OFFHOOK_BOOTSTRAP_KEY": self.api_key,
+            **(settings or {}),
         }
         (home / "data").mkdir()
         with self._log_path.open("wb") as log:
@@ -70,7 +71,7 @@ class OffhookProcess:
             return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

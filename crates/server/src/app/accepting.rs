@@ -10,7 +10,6 @@ use offhook_domain::Timestamp;
 use offhook_domain::message::Message;
 use offhook_store::{Store, StoreError, Tx};
 
-use super::guards::Guarding;
 use super::send_message::{self, Order};
 use super::together::{Gathering, Gone, Writing, together};
 use super::{App, Ring};

@@ -21,10 +21,10 @@ use crate::http::once::{Once, Reply};
 use crate::telemetry::names;
 
 /// A purchase takes no longer; whatever the carrier has not answered by then is unknown.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// The reconciler leaves a purchase to its buyer for this long. Well above `PATIENCE`: a buyer that was paused
 /// sees that his time is up before he goes to the carrier again.
-const BUYERS_TIME: Duration = Duration::from_secs(60);
+pub(super) const BUYERS_TIME: Duration = Duration::from_secs(60);
 
 /// What is wanted.
 #[derive(Debug, Clone)]
@@ -202,7 +202,7 @@ async fn ask_and_settle(
     deadline: Instant,
 ) -> Result<offhook_domain::number::Number, BuyNumberError> {
     loop {
-        let why = match ask(offers, &purchase, deadline).await {
+        let why = match ask(offers, &purchase.id, &purchase.phone_number, deadline).await {
             Ok(()) => return store(app, &purchase).await,
             Err(BuyError::Unknown(why)) => return unconfirmed(app, &purchase, &why).await,
             Err(BuyError::Refused(why)) => BuyNumberError::Refused(why),
@@ -226,11 +226,17 @@ async fn ask_and_settle(
     }
 }
 
-async fn ask(offers: &Offers<'_>, purchase: &Purchase, deadline: Instant) -> Result<(), BuyError> {
+/// Asks the carrier for one number.
+pub(super) async fn ask(
+    offers: &Offers<'_>,
+    reference: &PurchaseId,
+    phone_number: &E164,
+    deadline: Instant,
+) -> Result<(), BuyError> {
     if Instant::now() >= deadline {
         return Err(BuyError::NotBought("it took too long".to_owned()));
     }
-    let order = NumberOrder { reference: purchase.id.clone(), phone_number: purchase.phone_number.clone() };
+    let order = NumberOrder { reference: reference.clone(), phone_number: phone_number.clone() };
     let carrier = offers.carrier();
     let asked = Instant::now();
     let answer = timeout_at(deadline, carrier.buy(&order)).await;
@@ -295,6 +301,6 @@ fn none_left(order: &BuyNumber) -> BuyNumberError {
     }
 }
 
-fn limit(app: &App) -> i64 {
+pub(super) fn limit(app: &App) -> i64 {
     i64::from(app.config.limits.numbers_per_account)
 }

@@ -4,11 +4,13 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use offhook_carriers::{
-    AvailableNumber, BuyError, Carrier, CarrierError, NumberOrder, NumberSearch, Registration, Submission, Verdict,
+    AvailableNumber, BuyError, Carrier, CarrierError, Located, NumberOrder, NumberSearch, Registration, Submission,
+    Verdict,
 };
 use offhook_domain::message::{Failure, SendOutcome};
 use offhook_domain::{E164, PurchaseId};
@@ -83,6 +85,14 @@ impl Carrier for Contained {
     async fn send(&self, submission: &Submission) -> SendOutcome {
         let sent = self.ask(self.0.send(submission)).await;
         sent.unwrap_or_else(|error| SendOutcome::Unknown(Failure::new("30001", &error)))
+    }
+
+    async fn locate(&self, number: &E164) -> Result<Located, CarrierError> {
+        self.ask(self.0.locate(number)).await.unwrap_or_else(|error| Err(CarrierError(error)))
+    }
+
+    async fn refresh_locations(&self, numbers: &[E164]) -> Result<Option<Duration>, CarrierError> {
+        self.ask(self.0.refresh_locations(numbers)).await.unwrap_or_else(|error| Err(CarrierError(error)))
     }
 }
 

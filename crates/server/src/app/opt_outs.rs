@@ -133,6 +133,7 @@ fn answer_to(app: &App, text: &Message, body: String) -> Message {
         carrier_message_id: None,
         at: now,
         delivered_at: None,
+        estimated_send_at: None,
     }
 }
 

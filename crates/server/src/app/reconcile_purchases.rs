@@ -20,13 +20,13 @@ const AT_A_TIME: i64 = 50;
 pub const AT_ONCE: usize = 8;
 
 /// Who has claimed a purchase has this long for it; then it is tried again.
-const CLAIM: Duration = Duration::from_secs(30);
+pub(super) const CLAIM: Duration = Duration::from_secs(30);
 /// A carrier that has not answered by then is asked again later.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a purchase is looked for whose order the carrier does not know yet.
-const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
 /// An order that a carrier does not know this long after it was sent will not turn up any more.
-const CERTAIN: Duration = Duration::from_secs(90);
+pub(super) const CERTAIN: Duration = Duration::from_secs(90);
 
 /// On SQLite there is one process, so whoever began a purchase before it started is gone: nobody need wait for
 /// him.

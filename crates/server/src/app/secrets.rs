@@ -4,7 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 /// SHA-256 of an API key, in hex. Enough: a key is 256 random bits, so there is nothing to guess.
 #[must_use]
@@ -30,13 +32,19 @@ pub struct Sealer {
     cipher: XChaCha20Poly1305,
     /// For fingerprints alone, so that none of them says anything of the key.
     fingerprint_key: [u8; 32],
+    codes: Hmac<Sha256>,
 }
 
 impl Sealer {
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
         let fingerprint_key = Sha256::new().chain_update(b"offhook fingerprints").chain_update(key).finalize().into();
-        Self { cipher: XChaCha20Poly1305::new(&Key::from(*key)), fingerprint_key }
+        // A key of its own, so that no code's hash tells anything of what is sealed.
+        let for_codes = Sha256::new().chain_update(b"offhook codes\0").chain_update(key).finalize();
+        let Ok(codes) = <Hmac<Sha256> as KeyInit>::new_from_slice(&for_codes) else {
+            unreachable!("HMAC accepts a key of any length")
+        };
+        Self { cipher: XChaCha20Poly1305::new(&Key::from(*key)), fingerprint_key, codes }
     }
 
     /// A text by which another one can be told to be the same, and nothing else: there are few phone numbers, so that a
@@ -45,6 +53,22 @@ impl Sealer {
     pub fn fingerprint(&self, text: &str) -> String {
         let digest = Sha256::new().chain_update(self.fingerprint_key).chain_update(text).finalize();
         hex(digest.first_chunk::<12>().map_or(&[], |some| some.as_slice()))
+    }
+
+    /// The hash of a short code that belongs to something. Without the installation's key nobody can try all codes.
+    #[must_use]
+    pub fn hash_code(&self, of: &str, code: &str) -> String {
+        let mut hash = self.codes.clone();
+        for part in [of, "\0", code] {
+            hash.update(part.as_bytes());
+        }
+        hex(&hash.finalize().into_bytes())
+    }
+
+    /// Whether `code` is the one that was hashed, in the same time whatever of it is wrong.
+    #[must_use]
+    pub fn is_code(&self, of: &str, code: &str, hash: &str) -> bool {
+        self.hash_code(of, code).as_bytes().ct_eq(hash.as_bytes()).into()
     }
 
     /// # Panics
@@ -77,6 +101,15 @@ mod tests {
         assert_eq!((print.len(), &print), (24, &Sealer::new(&[7; 32]).fingerprint(number)));
         assert_ne!(print, Sealer::new(&[8; 32]).fingerprint(number));
         assert_ne!(print, Sealer::new(&[7; 32]).fingerprint("+14155550101"));
+    }
+
+    #[test]
+    fn a_code_is_known_again_with_the_same_key_only() {
+        let sealer = Sealer::new(&[7; 32]);
+        let hash = sealer.hash_code("ver_1", "012345");
+        assert!(sealer.is_code("ver_1", "012345", &hash));
+        assert!(!sealer.is_code("ver_1", "012346", &hash) && !sealer.is_code("ver_2", "012345", &hash));
+        assert!(!Sealer::new(&[8; 32]).is_code("ver_1", "012345", &hash));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Wakes {
     pub air: Arc<Notify>,
     /// A purchase, a release or a renewal wants looking after.
     pub numbers: Notify,
+    /// A mail is to be sent.
+    pub mails: Notify,
     ears: Mutex<Option<Ears>>,
 }
 
@@ -40,7 +42,14 @@ impl Default for Wakes {
         let (sends, heard_sends) = mpsc::unbounded_channel();
         let (deliveries, heard_deliveries) = mpsc::unbounded_channel();
         let ears = Ears { sends: heard_sends, deliveries: heard_deliveries };
-        Self { sends, deliveries, air: Arc::default(), numbers: Notify::new(), ears: Mutex::new(Some(ears)) }
+        Self {
+            sends,
+            deliveries,
+            air: Arc::default(),
+            numbers: Notify::new(),
+            mails: Notify::new(),
+            ears: Mutex::new(Some(ears)),
+        }
     }
 }
 

@@ -20,8 +20,8 @@ pub use self::errors::{ConfigError, ConfigErrors, Origin};
 use self::layers::{Layers, Setting};
 use self::reader::Reader;
 pub use self::sections::{
-    Config, Guards, Keys, Leases, Limits, LogFormat, Logs, Mode, Numbers, OptOut, OptOutReach, Prices, RateLimits,
-    Registration, Retention, Sending, Server, Shaping, Storage, Telemetry, Webhooks,
+    Config, Guards, Keys, Leases, Limits, LogFormat, Logs, Mail, Mode, Numbers, OptOut, OptOutReach, Prices,
+    RateLimits, Registration, Retention, Sending, Server, Shaping, SignUp, Storage, Telemetry, Verification, Webhooks,
 };
 use crate::secret_key::{SecretKey, SecretKeyError};
 

@@ -4,12 +4,14 @@
 mod business;
 mod compliance;
 mod process;
+mod sign_up;
 
 pub use self::business::{
     Leases, Limits, Mode, Numbers, Prices, RateLimits, Registration, Retention, Sending, Shaping, Webhooks,
 };
 pub use self::compliance::{Guards, OptOut, OptOutReach};
 pub use self::process::{Keys, LogFormat, Logs, Server, Storage, Telemetry};
+pub use self::sign_up::{Mail, SignUp, Verification};
 use super::reader::Reader;
 
 /// Everything an operator can set, checked. `Debug` shows no secret.
@@ -51,15 +53,28 @@ pub struct Config {
     pub opt_out: OptOut,
     /// What is not sent.
     pub guards: Guards,
+    /// Accounts that people open themselves.
+    pub sign_up: SignUp,
+    /// Mail that leaves here.
+    pub mail: Mail,
+    /// Codes by text.
+    pub verification: Verification,
 }
 
 impl Config {
     pub(super) fn from_reader(reader: &mut Reader) -> Self {
+        // In the manual's order, as the complaints come.
+        let (server, storage, keys) = (Server::read(reader), Storage::read(reader), Keys::read(reader));
+        let mode = Mode { sandbox: reader.boolean("mode.sandbox") };
+        let mail = Mail::read(reader);
         Self {
-            server: Server::read(reader),
-            storage: Storage::read(reader),
-            keys: Keys::read(reader),
-            mode: Mode { sandbox: reader.boolean("mode.sandbox") },
+            sign_up: SignUp::read(reader, mode.sandbox, &mail),
+            mail,
+            verification: Verification::read(reader),
+            server,
+            storage,
+            keys,
+            mode,
             prices: Prices::read(reader),
             numbers: Numbers::read(reader),
             limits: Limits::read(reader),

@@ -1,9 +1,14 @@
 //! Where a request comes from: the connection's other end, or, behind a proxy that the operator trusts, whom that names.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
+
+use super::error::ApiError;
+use crate::app::App;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -30,6 +35,26 @@ pub fn client_address(extensions: &Extensions, headers: &HeaderMap, trusted: &[I
         }
     }
     Some(nearest)
+}
+
+/// The client, as far as a limit goes: of IPv6 its network of 64 bits, for anybody has all of that. `None` in process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientNetwork(pub Option<IpAddr>);
+
+impl FromRequestParts<App> for ClientNetwork {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let trusted = &app.config.server.trusted_proxies;
+        Ok(Self(client_address(&parts.extensions, &parts.headers, trusted).map(network)))
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
+        v4 @ IpAddr::V4(_) => v4,
+    }
 }
 
 #[cfg(test)]
@@ -61,5 +86,11 @@ mod tests {
     #[test]
     fn without_a_connection_nothing_is_known() {
         assert_eq!(client_address(&Extensions::new(), &HeaderMap::new(), &[]), None);
+    }
+
+    #[test]
+    fn an_ipv6_client_is_its_network() {
+        assert_eq!(network("2001:db8:1:2:3:4:5:6".parse().unwrap()).to_string(), "2001:db8:1:2::");
+        assert_eq!(network("203.0.113.5".parse().unwrap()).to_string(), "203.0.113.5");
     }
 }

@@ -160,6 +160,7 @@ named!(
     DeliveryId "DELIVERY_NOT_FOUND" "delivery",
     CallId "CALL_NOT_FOUND" "call",
     OptOutId "OPT_OUT_NOT_FOUND" "opt-out",
+    VerificationId "VERIFICATION_NOT_FOUND" "verification",
 );
 
 /// The id in a path with one placeholder. Text that can't be such an id names nothing: 404.

@@ -11,10 +11,12 @@ mod conversations;
 mod document;
 pub(crate) mod error;
 mod extract;
+mod feedback;
 mod fields;
 mod key_cache;
 mod keys;
 mod limits;
+mod location;
 mod messages;
 pub(crate) mod numbers;
 pub(crate) mod once;
@@ -27,9 +29,11 @@ mod registration;
 mod request_id;
 mod sandbox;
 mod scopes;
+mod sign_up;
 mod sub_accounts;
 mod usage;
 mod values;
+mod verify;
 mod webhooks;
 mod whole_body;
 
@@ -68,7 +72,9 @@ pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
     let all = OpenApiRouter::with_openapi(document::head());
-    document::finish(all.merge(sandbox_routes()).merge(with_key()).merge(open_routes()).into_openapi())
+    document::finish(
+        all.merge(sandbox_routes()).merge(with_key()).merge(open_routes()).merge(sign_up_routes()).into_openapi(),
+    )
 }
 
 fn routes(app: &App) -> OpenApiRouter<App> {
@@ -78,6 +84,7 @@ fn routes(app: &App) -> OpenApiRouter<App> {
         .layer(from_fn_with_state(app.clone(), rate_limits::limit))
         .layer(from_fn_with_state(app.clone(), auth::require_key));
     let all = OpenApiRouter::with_openapi(document::head()).merge(open_routes()).merge(with_key);
+    let all = if app.config.sign_up.enabled { all.merge(sign_up_routes()) } else { all };
     if app.config.mode.sandbox { all.merge(sandbox_routes()) } else { all }
 }
 
@@ -89,6 +96,21 @@ fn open_routes() -> OpenApiRouter<App> {
 /// The phones of the sandbox network.
 fn sandbox_routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(sandbox::text::handle)).routes(routes!(sandbox::inbox::handle))
+}
+
+/// Accounts that people open themselves.
+fn sign_up_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(sign_up::request::handle)).routes(routes!(sign_up::verify::handle))
+}
+
+/// Codes by text, opinions, and where numbers are.
+fn verification_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(verify::send::handle))
+        .routes(routes!(verify::check::handle))
+        .routes(routes!(feedback::handle))
+        .routes(routes!(location::get::handle))
+        .routes(routes!(location::refresh::handle))
 }
 
 /// What an account asks with its key.
@@ -139,6 +161,7 @@ fn with_key() -> OpenApiRouter<App> {
         .routes(routes!(agents::webhook::test::handle))
         .routes(routes!(agents::webhook::deliveries::handle))
         .merge(opt_out_routes())
+        .merge(verification_routes())
 }
 
 /// Who may not be texted.

@@ -279,3 +279,28 @@ macro_rules! choices {
 }
 
 choices!(AmbientSound, DenoisingMode, ModelTier, SttMode, ToolMethod, VoiceMode);
+
+/// A code of six digits that somebody was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneTimeCode(pub String);
+
+impl FromField for OneTimeCode {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let Value::String(text) = value else { return Err(Problem::wrong_type("a string")) };
+        let text = text.trim();
+        if text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Problem::value("must be the six digits that were sent"))
+        }
+    }
+}
+
+impl PartialSchema for OneTimeCode {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+        text.pattern(Some("^[0-9]{6}$")).into()
+    }
+}
+
+impl ToSchema for OneTimeCode {}

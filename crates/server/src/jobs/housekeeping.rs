@@ -7,7 +7,7 @@ use offhook_domain::{DeliveryId, Id};
 use offhook_store::{StoreError, Tx};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, record_outcome, registration};
+use crate::app::{App, codes, record_outcome, registration};
 use crate::telemetry::names;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -60,6 +60,8 @@ async fn do_round(app: &App, prune: bool) -> Result<(), StoreError> {
                 let (day, hour) = (day_of(now.minus(DAY * 40)), hour_of(now.minus(DAY)));
                 tx.prune_guards(day, hour, now.minus(DAY * 2)).await?;
                 tx.prune_rate_buckets(now.minus(DAY)).await?;
+                tx.prune_sign_ups(now.minus(codes::REMEMBERED)).await?;
+                tx.prune_verifications(now.minus(codes::REMEMBERED)).await?;
                 tx.prune_early_receipts(now.minus(RECEIPT_KEPT)).await
             })
             .await?;

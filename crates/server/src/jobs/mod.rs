@@ -9,4 +9,5 @@ mod persist;
 pub mod renew_numbers;
 pub mod retention;
 pub mod sandbox_air;
+pub mod send_mails;
 pub mod send_messages;

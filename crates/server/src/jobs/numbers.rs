@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{give_back_numbers, renew_numbers};
 use crate::app::App;
 use crate::app::reconcile_purchases::{adopt_orphans, reconcile_purchases};
+use crate::app::settle_sign_ups::settle_sign_ups;
 
 /// How often the worker looks for itself.
 const LOOK: Duration = Duration::from_secs(5);
@@ -51,7 +52,11 @@ pub async fn run(app: App, stop: CancellationToken) -> Result<(), String> {
 /// [`StoreError`].
 pub async fn round(app: &App) -> Result<usize, StoreError> {
     // Together: a carrier that hangs holds up no renewal, and what fails for one kind is no other's concern.
-    let (settled, given_back, renewed) =
-        tokio::join!(reconcile_purchases(app), give_back_numbers::round(app), renew_numbers::round(app));
-    Ok(settled? + given_back? + renewed?)
+    let (settled, reopened, given_back, renewed) = tokio::join!(
+        reconcile_purchases(app),
+        settle_sign_ups(app),
+        give_back_numbers::round(app),
+        renew_numbers::round(app)
+    );
+    Ok(settled? + reopened? + given_back? + renewed?)
 }

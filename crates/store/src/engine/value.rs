@@ -277,4 +277,6 @@ id_values!(
     OptOutId,
     OptOutLogId,
     EntryId,
+    FeedbackId,
+    VerificationId,
 );

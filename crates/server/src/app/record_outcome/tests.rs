@@ -6,7 +6,6 @@ use offhook_store::numbers::NumberSought;
 
 use super::*;
 use crate::app::bootstrap;
-use crate::app::guards::Guarding;
 use crate::app::send_message::{self, Order};
 use crate::config::Config;
 use crate::startup;

@@ -2,7 +2,7 @@
 
 use offhook_domain::conversation::Conversation;
 use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
-use offhook_domain::{AgentId, ConversationId, MessageId, NumberId, Timestamp};
+use offhook_domain::{AgentId, ConversationId, MessageId, NumberId, Timestamp, one_time_code};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -111,7 +111,7 @@ impl ConversationView {
             group_icon_url: None,
             participants: Vec::new(),
             last_message_at: conversation.last_message_at,
-            last_message_preview: conversation.last_message_preview,
+            last_message_preview: one_time_code::masked_preview(conversation.last_message_preview),
             message_count: conversation.message_count,
             metadata: conversation.metadata,
             created_at: conversation.created_at,
@@ -206,7 +206,7 @@ impl MessageView {
         let (failure_reason, error_code) = message.failure.map(|failure| (failure.reason, failure.code)).unzip();
         Self {
             id: message.id,
-            body: message.body,
+            body: one_time_code::masked(message.body),
             from_number: message.from,
             to_number: message.to,
             direction: message.direction,

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
-use offhook_domain::{ConversationId, MessageId, NumberId, Timestamp};
+use offhook_domain::{ConversationId, MessageId, NumberId, Timestamp, one_time_code};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -52,7 +52,7 @@ impl NumberMessage {
             id: message.id,
             from_: message.from.clone(),
             to: message.to,
-            body: message.body,
+            body: one_time_code::masked(message.body),
             direction: message.direction,
             channel: message.channel,
             status: message.status,

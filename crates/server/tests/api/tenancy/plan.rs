@@ -23,6 +23,7 @@ pub enum Kind {
     Key,
     SubAccount,
     OptOut,
+    Verification,
     /// Words in a list that can be searched.
     Words,
 }
@@ -41,6 +42,7 @@ impl Kind {
             Self::Key => "key_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::SubAccount => "acct_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::OptOut => "opt_06ck3v0w2e8zg1m8t4q7x5n9ra",
+            Self::Verification => "ver_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Words => "nobody",
         }
     }
@@ -57,6 +59,7 @@ impl Kind {
             "keys" => Self::Key,
             "sub-accounts" => Self::SubAccount,
             "opt-outs" => Self::OptOut,
+            "location" => Self::Digits,
             _ => return None,
         })
     }
@@ -68,6 +71,7 @@ impl Kind {
             "numberId" | "number_id" => Self::Number,
             "from_number" => Self::Digits,
             "before" | "after" | "reply_to_message_id" => Self::Message,
+            "verification_id" => Self::Verification,
             "search" => Self::Words,
             _ => return None,
         })
@@ -175,6 +179,14 @@ const NAMES_NOTHING: &[&str] = &[
     "dailySpendLimit",
     "action",
     "since",
+    "category",
+    "note",
+    "tags",
+    "code",
+    // The customer's own reference, which is looked up nowhere.
+    "externalId",
+    // A request by the id it was answered with: kept, and looked up nowhere.
+    "request_id",
     // What is written, and to whom: receivers are not the account's. There are no groups yet.
     "body",
     "message",
@@ -412,6 +424,9 @@ fn body_of(operation: &str, own: &Own) -> Option<Value> {
         "updateRegistration" => json!({"email": "somebody@example.org"}),
         "addOptOut" => json!({"phoneNumber": own.another_handset()}),
         "updateOptOutAnswers" => json!({"help": own.words}),
+        "sendVerification" => json!({"phone_number": own.another_handset()}),
+        "checkVerification" => json!({"verification_id": own.id(Kind::Verification, 0), "code": "000000"}),
+        "submitFeedback" => json!({"category": "praise", "note": own.words}),
         "putContactCard" => json!({"displayName": own.words}),
         _ => return None,
     })
