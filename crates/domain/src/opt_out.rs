@@ -2,7 +2,7 @@
 //!
 //! In: the text of a message. Out: which keyword it is, if it is one and nothing else. Never here: who is opted out.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// The words that carriers ask every sender of the North American networks to know.
 const ALWAYS: [(Keyword, &[&str]); 3] = [
@@ -42,7 +42,7 @@ pub struct Said<'a> {
 /// The keywords of an installation.
 #[derive(Debug, Clone)]
 pub struct Keywords {
-    known: HashMap<String, (Keyword, String)>,
+    known: BTreeMap<String, (Keyword, String)>,
     longest: usize,
 }
 
@@ -58,7 +58,7 @@ impl Keywords {
     pub fn new<'a>(more: impl IntoIterator<Item = (Keyword, &'a str, &'a str)>) -> Self {
         let always =
             ALWAYS.iter().flat_map(|(keyword, words)| words.iter().map(|word| (*keyword, FIRST_LANGUAGE, *word)));
-        let mut known = HashMap::new();
+        let mut known = BTreeMap::new();
         for (keyword, language, word) in always.chain(more) {
             known.entry(plain(word)).or_insert((keyword, language.to_owned()));
         }
