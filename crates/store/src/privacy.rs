@@ -23,7 +23,9 @@ statements! {
     DELETE_CONTACT = "DELETE FROM contacts WHERE account_id = $1 AND phone_number = $2";
     // Number by number: an index over participants would make every message dearer.
     CONVERSATION = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
-        c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status
+        c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status,
+        CAST(CASE WHEN EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (c.number_id, c.account_id)
+            AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT)
         FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id
         WHERE c.number_id = $1 AND c.participant = $2 AND c.account_id = $3";
     MESSAGES = "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.direction, m.channel, m.status,
