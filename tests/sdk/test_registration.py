@@ -41,13 +41,13 @@ async def status(client):
 async def test_every_bad_field_is_named(client):
     bad = FORM | {"email": "nobody", "description": "short", "use_cases": [], "message_samples": ["one"]}
     with refused(422) as refusal:
-        await client.registration.submit(**bad)
+        await client.registration.register(**bad)
     assert {"email", "description", "use_cases", "message_samples"} <= bad_fields(refusal)
 
 
 async def test_a_registration_is_decided(client, status):
     if await status() in ("none", "rejected"):
-        answer = await client.registration.submit(**FORM)
+        answer = await client.registration.register(**FORM)
         assert answer["ok"] is True
         assert answer["campaign_status"] in ("pending", "approved")
         assert {"message", "sub_account_id", "fee_cents"} <= answer.keys()

@@ -19,7 +19,7 @@ statements! {
     RESUBMIT = "UPDATE campaigns SET registration_type = $1, class = $2, status = 'pending', reason = NULL, sealed_form = $3,
         fee = fee + $4, carrier = $5, ask_at = $6, submitted_at = $7, decided_at = NULL
         WHERE submitted_by = $8 AND id = $9 AND status = 'rejected'";
-    AMEND = "UPDATE campaigns SET sealed_form = $1 WHERE submitted_by = $2 AND id = $3 AND status = 'approved'";
+    AMEND = "UPDATE campaigns SET sealed_form = $1 WHERE submitted_by = $2 AND id = $3 AND status IN ('pending', 'approved')";
     APPROVE = "UPDATE campaigns SET status = 'approved', class = $1, reason = NULL, ask_at = NULL, decided_at = $2
         WHERE id = $3 AND status = 'pending'";
     REJECT = "UPDATE campaigns SET status = 'rejected', reason = $1, ask_at = NULL, decided_at = $2

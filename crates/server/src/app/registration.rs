@@ -37,6 +37,8 @@ pub struct Entry {
 pub enum Refused {
     #[error("a registration is being looked at: wait until it is decided on")]
     Pending,
+    #[error("registration_type can't be changed while the registration is being looked at")]
+    TypeWhilePending,
     #[error("this account is registered already; PATCH /v1/register changes what can still be changed")]
     Approved,
     #[error("the balance does not cover the fee of {fee}")]
@@ -120,7 +122,8 @@ async fn resubmit(
     charge(tx, account, &campaign, fee).await
 }
 
-/// Changes a registration: a rejected one is handed in again, an approved one keeps its approval.
+/// Changes a registration: a rejected one is handed in again, an approved one keeps its approval, and one that is being
+/// looked at is looked at as it is by then.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -135,9 +138,9 @@ pub async fn change(
         Some(last) if last.id != *id || last.submitted_by != *account => Ok(Err(Refused::Nothing)),
         None => Ok(Err(Refused::Nothing)),
         Some(last) => match last.status {
-            CampaignStatus::Pending => Ok(Err(Refused::Pending)),
+            CampaignStatus::Pending if entry.registered != last.registration_type => Ok(Err(Refused::TypeWhilePending)),
             CampaignStatus::Rejected => resubmit(app, tx, account, &last, entry).await,
-            CampaignStatus::Approved => {
+            CampaignStatus::Pending | CampaignStatus::Approved => {
                 if !tx.of(account).amend_campaign(id, &entry.sealed_form).await? {
                     return Err(tx.met_another("the registration was changed meanwhile"));
                 }

@@ -137,7 +137,9 @@ async fn a_rejected_one_is_corrected_and_handed_in_again() {
     let app = strict().await;
     app.post("/v1/register").json(with(form("high_volume"), "business_name", json!("REJECT me"))).await.ok();
     app.post("/v1/register").json(form("high_volume")).await.refused(409);
-    app.patch("/v1/register").json(json!({"city": "Oakland"})).await.refused(409);
+    let changed = app.patch("/v1/register").json(json!({"city": "Oakland"})).await.ok();
+    assert_eq!((&changed["campaign_status"], &changed["fee_cents"]), (&json!("pending"), &json!(0)));
+    assert_eq!(app.get("/v1/register").await.ok()["city"], "Oakland");
     let status = app.decide().await;
     assert_eq!((&status["campaign_status"], &status["stage"]), (&json!("rejected"), &json!("action_required")));
     assert!(status["message"].as_str().unwrap().contains("REJECT"), "{status}");

@@ -128,6 +128,7 @@ impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         match &refused {
             Refused::Pending | Refused::Approved => Self::conflict("CONFLICT", refused.to_string()),
+            Refused::TypeWhilePending => Self::refused_field("registration_type", refused.to_string()),
             Refused::InsufficientBalance { .. } => Self::insufficient_balance(refused.to_string()),
             Refused::Nothing => Self::not_found("REGISTRATION_NOT_FOUND", "registration"),
         }

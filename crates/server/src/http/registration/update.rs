@@ -23,7 +23,7 @@ impl Input for Form {
 }
 
 /// Changes the fields that are sent. A rejected registration is handed in again with that; of an approved one, only how you
-/// can be reached and your links can be changed; one that is being looked at, not at all.
+/// can be reached and your links can be changed; of one that is being looked at, all but its type.
 #[utoipa::path(
     patch,
     path = "/v1/register",
@@ -32,11 +32,10 @@ impl Input for Form {
     request_body = Form,
     responses(
         (status = 200, body = Submitted),
-        (status = 400, body = ErrorEnvelope, description = "It is approved, and these fields can't be changed any more"),
+        (status = 400, body = ErrorEnvelope, description = "These fields can't be changed now"),
         (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
         (status = 402, body = ErrorEnvelope, description = "The balance does not cover the fee"),
         (status = 404, body = ErrorEnvelope, description = "Nothing is registered"),
-        (status = 409, body = ErrorEnvelope, description = "It is being looked at"),
         (status = 422, body = ErrorEnvelope, description = "Fields are malformed, or do not go together"),
         (status = 429, body = ErrorEnvelope, description = "More than five in an hour"),
     )
@@ -51,7 +50,8 @@ pub async fn handle(
     let (doors, account) = (app.clone(), caller.account.clone());
     once.write(&app, &caller, async move |tx| {
         let campaign = tx.of(&account).campaign().await?.ok_or(Refused::Nothing)?;
-        if campaign.status == CampaignStatus::Approved {
+        let before = campaign.status;
+        if before == CampaignStatus::Approved {
             let fixed: Vec<_> =
                 changes.names().into_iter().filter(|name| !CHANGEABLE.contains(&name.as_str())).collect();
             if !fixed.is_empty() {
@@ -66,9 +66,9 @@ pub async fn handle(
         };
         let entry = Entry { registered, sealed_form: seal(&doors, &whole)?, create_sub_account: false, name: None };
         let (campaign, fee) = change(&doors, tx, &account, &campaign.id, entry).await??;
-        let message = match campaign.status {
-            CampaignStatus::Approved => "The registration was changed.",
-            _ => "The registration was handed in again.",
+        let message = match before {
+            CampaignStatus::Rejected => "The registration was handed in again.",
+            CampaignStatus::Pending | CampaignStatus::Approved => "The registration was changed.",
         };
         Reply::ok(&Submitted::of(&campaign, fee, message))
     })
