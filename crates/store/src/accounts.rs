@@ -73,10 +73,6 @@ impl Tx {
     /// [`StoreError`].
     pub async fn create_account(&mut self, id: &AccountId, name: &str, at: Timestamp) -> Result<(), StoreError> {
         self.run(INSERT_ACCOUNT, params![id, name, at]).await?;
-        self.open_books(id).await
-    }
-
-    async fn open_books(&mut self, id: &AccountId) -> Result<(), StoreError> {
         for book in ["funding", "wallet", "held", "revenue"] {
             self.run(INSERT_BOOK, params![id, book]).await?;
         }

@@ -7,16 +7,22 @@ use crate::engine::{Row, params, statements};
 use crate::error::StoreError;
 use crate::scope::{Page, Scope, Window};
 
+/// What [`read`] reads.
+macro_rules! select_calls {
+    () => {
+        "SELECT c.id, c.agent_id, a.name, c.number_id, c.phone_number, c.from_number, c.to_number, c.direction,
+        c.status, c.end_reason, c.started_at, c.ended_at, c.last_transcript_snippet, c.recording_path
+        FROM calls c LEFT JOIN agents a ON a.id = c.agent_id"
+    };
+}
+pub(crate) use select_calls;
+
 statements! {
-    OF_AGENT = "SELECT c.id, c.agent_id, a.name, c.number_id, c.phone_number, c.from_number, c.to_number, c.direction,
-        c.status, c.end_reason, c.started_at, c.ended_at, c.last_transcript_snippet, c.recording_path
-        FROM calls c LEFT JOIN agents a ON a.id = c.agent_id
-        WHERE c.agent_id = $1 AND c.account_id = $2 ORDER BY c.id DESC LIMIT $3 OFFSET $4";
+    OF_AGENT = concat!(select_calls!(), "
+        WHERE c.agent_id = $1 AND c.account_id = $2 ORDER BY c.id DESC LIMIT $3 OFFSET $4");
     COUNT_OF_AGENT = "SELECT COUNT(*) FROM calls WHERE agent_id = $1 AND account_id = $2";
-    OF_NUMBER = "SELECT c.id, c.agent_id, a.name, c.number_id, c.phone_number, c.from_number, c.to_number, c.direction,
-        c.status, c.end_reason, c.started_at, c.ended_at, c.last_transcript_snippet, c.recording_path
-        FROM calls c LEFT JOIN agents a ON a.id = c.agent_id
-        WHERE c.number_id = $1 AND c.account_id = $2 ORDER BY c.id DESC LIMIT $3 OFFSET $4";
+    OF_NUMBER = concat!(select_calls!(), "
+        WHERE c.number_id = $1 AND c.account_id = $2 ORDER BY c.id DESC LIMIT $3 OFFSET $4");
     COUNT_OF_NUMBER = "SELECT COUNT(*) FROM calls WHERE number_id = $1 AND account_id = $2";
 }
 

@@ -13,6 +13,14 @@ use crate::scope::Scope;
 const TRIES: i64 = 5;
 const TRIES_IN: Duration = Duration::from_secs(3600);
 
+/// What [`read`] reads.
+macro_rules! select_campaigns {
+    () => {
+        "SELECT id, account_id, submitted_by, registration_type, class, status, reason, sealed_form, fee, carrier, ask_at,
+        submitted_at, decided_at FROM campaigns"
+    };
+}
+
 statements! {
     INSERT = "INSERT INTO campaigns (id, account_id, submitted_by, registration_type, class, status, sealed_form, fee, carrier,
         ask_at, submitted_at) VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10)";
@@ -24,22 +32,15 @@ statements! {
         WHERE id = $3 AND status = 'pending'";
     REJECT = "UPDATE campaigns SET status = 'rejected', reason = $1, ask_at = NULL, decided_at = $2
         WHERE id = $3 AND status = 'pending'";
-    ASK_LATER = "UPDATE campaigns SET ask_at = $1 WHERE id = $2 AND status = 'pending'";
-    LEAVE_TO_OPERATOR = "UPDATE campaigns SET ask_at = NULL WHERE id = $1 AND status = 'pending'";
-    LATEST_SUBMITTED = "SELECT id, account_id, submitted_by, registration_type, class, status, reason, sealed_form, fee, carrier,
-        ask_at, submitted_at, decided_at FROM campaigns WHERE submitted_by = $1 ORDER BY id DESC LIMIT 1";
-    OF_ACCOUNT = "SELECT id, account_id, submitted_by, registration_type, class, status, reason, sealed_form, fee, carrier,
-        ask_at, submitted_at, decided_at FROM campaigns WHERE account_id = $1";
-    BY_ID = "SELECT id, account_id, submitted_by, registration_type, class, status, reason, sealed_form, fee, carrier,
-        ask_at, submitted_at, decided_at FROM campaigns WHERE id = $1";
-    TO_ASK = "SELECT id, account_id, submitted_by, registration_type, class, status, reason, sealed_form, fee, carrier,
-        ask_at, submitted_at, decided_at FROM campaigns WHERE ask_at IS NOT NULL AND ask_at <= $1
-        ORDER BY ask_at LIMIT $2";
-    IN_STATUS = "SELECT id, account_id, submitted_by, registration_type, class, status, reason, sealed_form, fee, carrier,
-        ask_at, submitted_at, decided_at FROM campaigns WHERE status = $1 ORDER BY id LIMIT $2";
+    ASK_AT = "UPDATE campaigns SET ask_at = $1 WHERE id = $2 AND status = 'pending'";
+    LATEST_SUBMITTED = concat!(select_campaigns!(), " WHERE submitted_by = $1 ORDER BY id DESC LIMIT 1");
+    OF_ACCOUNT = concat!(select_campaigns!(), " WHERE account_id = $1");
+    BY_ID = concat!(select_campaigns!(), " WHERE id = $1");
+    TO_ASK = concat!(select_campaigns!(), "
+        WHERE ask_at IS NOT NULL AND ask_at <= $1 ORDER BY ask_at LIMIT $2");
+    IN_STATUS = concat!(select_campaigns!(), " WHERE status = $1 ORDER BY id LIMIT $2");
     // Whatever waits for the end of the day may go sooner under another class.
     LET_GO = "DELETE FROM line_holds WHERE line IN (SELECT id FROM numbers WHERE account_id = $1)";
-    PARENT = "SELECT parent_id FROM accounts WHERE id = $1";
     TRY = "INSERT INTO registration_tries (account_id, since, tries) VALUES ($1, $2, 1)
         ON CONFLICT (account_id) DO UPDATE SET
             tries = CASE WHEN registration_tries.since <= $3 THEN 1 ELSE registration_tries.tries + 1 END,
@@ -129,7 +130,7 @@ impl Scope<'_> {
         Ok(self.tx.change(RESUBMIT, values).await? == 1)
     }
 
-    /// Changes the form of an approved registration; false where it is not approved.
+    /// Changes the form of a registration that is approved or being looked at; false where it is neither.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -162,16 +163,6 @@ impl Scope<'_> {
     /// [`StoreError`].
     pub async fn standing(&mut self) -> Result<Option<Standing>, StoreError> {
         self.tx.row(STANDING.one, params![self.account]).await?.map(read_standing).transpose()
-    }
-
-    /// Whether it is a sub-account.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn has_master(&mut self) -> Result<bool, StoreError> {
-        let row = self.tx.row(PARENT, params![self.account]).await?;
-        let parent: Option<AccountId> = row.map_or(Ok(None), |mut row| row.take())?;
-        Ok(parent.is_some())
     }
 
     /// Counts a try to hand something in; where there were too many in the last hour, when the next one is free.
@@ -227,10 +218,7 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn ask_on_campaign(&mut self, id: &CampaignId, at: Option<Timestamp>) -> Result<(), StoreError> {
-        match at {
-            Some(at) => self.run(ASK_LATER, params![at, id]).await,
-            None => self.run(LEAVE_TO_OPERATOR, params![id]).await,
-        }
+        self.run(ASK_AT, params![at, id]).await
     }
 
     /// Decides on a registration; false where it is not pending (any more).

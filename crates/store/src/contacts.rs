@@ -7,16 +7,22 @@ use crate::engine::{Row, params, statements};
 use crate::error::StoreError;
 use crate::scope::{Page, Scope, Window};
 
+/// What [`read`] reads.
+macro_rules! select_contacts {
+    () => {
+        "SELECT id, phone_number, name, email, notes, created_at, updated_at FROM contacts"
+    };
+}
+pub(crate) use select_contacts;
+
 statements! {
     INSERT = "INSERT INTO contacts (id, account_id, phone_number, name, email, notes, searchable, created_at, updated_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
-    GET = "SELECT id, phone_number, name, email, notes, created_at, updated_at FROM contacts
-        WHERE account_id = $1 AND id = $2";
-    LIST = "SELECT id, phone_number, name, email, notes, created_at, updated_at FROM contacts
-        WHERE account_id = $1 ORDER BY id DESC LIMIT $2 OFFSET $3";
+    GET = concat!(select_contacts!(), " WHERE account_id = $1 AND id = $2");
+    LIST = concat!(select_contacts!(), " WHERE account_id = $1 ORDER BY id DESC LIMIT $2 OFFSET $3");
     COUNT = "SELECT COUNT(*) FROM contacts WHERE account_id = $1";
-    FIND = "SELECT id, phone_number, name, email, notes, created_at, updated_at FROM contacts
-        WHERE account_id = $1 AND searchable LIKE $2 ESCAPE '!' ORDER BY id DESC LIMIT $3 OFFSET $4";
+    FIND = concat!(select_contacts!(), "
+        WHERE account_id = $1 AND searchable LIKE $2 ESCAPE '!' ORDER BY id DESC LIMIT $3 OFFSET $4");
     COUNT_FOUND = "SELECT COUNT(*) FROM contacts WHERE account_id = $1 AND searchable LIKE $2 ESCAPE '!'";
     LOCK = "UPDATE contacts SET updated_at = updated_at WHERE account_id = $1 AND id = $2";
     UPDATE = "UPDATE contacts SET phone_number = $1, name = $2, email = $3, notes = $4, searchable = $5, updated_at = $6

@@ -8,27 +8,27 @@ use crate::engine::{Row, params, statements};
 use crate::error::StoreError;
 use crate::scope::{Page, Scope, Window};
 
+/// What [`read`] reads. A message that crosses with the end of its agent may name it once more: an agent shows only while
+/// it is there.
+macro_rules! select_conversations {
+    () => {
+        concat!(
+            "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
+            c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status, ",
+            $crate::opt_outs::is_opted_out!("c.number_id", "c.account_id", "c.participant"),
+            " FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id"
+        )
+    };
+}
+pub(crate) use select_conversations;
+
 statements! {
-    // A message that crosses with the end of its agent may name it once more: an agent shows only while it is there.
-    GET = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
-        c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status,
-        CAST(CASE WHEN EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (c.number_id, c.account_id)
-            AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT)
-        FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id
-        WHERE c.account_id = $1 AND c.id = $2";
-    LIST = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
-        c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status,
-        CAST(CASE WHEN EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (c.number_id, c.account_id)
-            AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT)
-        FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id
-        WHERE c.account_id = $1 ORDER BY c.last_message_at DESC, c.id DESC LIMIT $2 OFFSET $3";
+    GET = concat!(select_conversations!(), " WHERE c.account_id = $1 AND c.id = $2");
+    LIST = concat!(select_conversations!(), "
+        WHERE c.account_id = $1 ORDER BY c.last_message_at DESC, c.id DESC LIMIT $2 OFFSET $3");
     COUNT = "SELECT COUNT(*) FROM conversations WHERE account_id = $1";
-    OF_AGENT = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel,
-        c.group_name, c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status,
-        CAST(CASE WHEN EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (c.number_id, c.account_id)
-            AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT)
-        FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id
-        WHERE c.agent_id = $1 AND c.account_id = $2 ORDER BY c.last_message_at DESC, c.id DESC LIMIT $3 OFFSET $4";
+    OF_AGENT = concat!(select_conversations!(), "
+        WHERE c.agent_id = $1 AND c.account_id = $2 ORDER BY c.last_message_at DESC, c.id DESC LIMIT $3 OFFSET $4");
     COUNT_OF_AGENT = "SELECT COUNT(*) FROM conversations WHERE agent_id = $1 AND account_id = $2";
     SET_METADATA = "UPDATE conversations SET metadata = $1 WHERE account_id = $2 AND id = $3";
     SET_GROUP_NAME = "UPDATE conversations SET group_name = $1 WHERE account_id = $2 AND id = $3";

@@ -11,13 +11,12 @@ use offhook_domain::{AccountId, Micros, NumberId, Timestamp};
 
 use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
-use crate::scope::Scope;
+use crate::opt_outs::is_opted_out;
 
 statements! {
     SPEND = "INSERT INTO spend_days (account_id, day, spent) VALUES ($1, $2, $3)
         ON CONFLICT (account_id, day) DO UPDATE SET spent = spend_days.spent + excluded.spent
         WHERE spend_days.spent + excluded.spent <= $4";
-    LIMIT_SPENDING = "UPDATE accounts SET daily_spend_limit = $1 WHERE id = $2";
     PRUNE_SPEND = "DELETE FROM spend_days WHERE day < $1";
     PRUNE_COUNTS = "DELETE FROM destination_counts WHERE hour < $1";
     PRUNE_EXCHANGES = "DELETE FROM exchanges WHERE last_at < $1";
@@ -25,23 +24,20 @@ statements! {
 
 statements_for_many! {
     LOOK = {
-        one: "SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (a.id, $1) AND o.participant = $2
-                AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT),
+        one: concat!("SELECT ", is_opted_out!("$1", "a.id", "$2"), ",
             d.minute, d.in_minute, d.hour, d.in_hour, x.answers, x.last_at, a.daily_spend_limit, s.spent
             FROM accounts a LEFT JOIN destination_counts d ON d.account_id = a.id AND d.participant = $2
             LEFT JOIN exchanges x ON x.number_id = $1 AND x.participant = $2
             LEFT JOIN spend_days s ON s.account_id = a.id AND s.day = $3
-            WHERE a.id = $4",
-        all: "SELECT e.n, f.* FROM unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[])
+            WHERE a.id = $4"),
+        all: concat!("SELECT e.n, f.* FROM unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[])
                 WITH ORDINALITY AS e (number_id, participant, day, account_id, n)
-            CROSS JOIN LATERAL (SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM opt_outs o
-                WHERE o.scope IN (a.id, e.number_id) AND o.participant = e.participant
-                AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT),
+            CROSS JOIN LATERAL (SELECT ", is_opted_out!("e.number_id", "a.id", "e.participant"), ",
             d.minute, d.in_minute, d.hour, d.in_hour, x.answers, x.last_at, a.daily_spend_limit, s.spent
             FROM accounts a LEFT JOIN destination_counts d ON d.account_id = a.id AND d.participant = e.participant
             LEFT JOIN exchanges x ON x.number_id = e.number_id AND x.participant = e.participant
             LEFT JOIN spend_days s ON s.account_id = a.id AND s.day = e.day
-            WHERE a.id = e.account_id OFFSET 0) f",
+            WHERE a.id = e.account_id OFFSET 0) f"),
     };
     // Only where nobody has counted since we looked.
     COUNT = {
@@ -144,16 +140,6 @@ pub struct Heard<'a> {
     pub participant: &'a str,
     pub direction: Direction,
     pub at: Timestamp,
-}
-
-impl Scope<'_> {
-    /// Sets what the account may spend a day; `None` for the installation's limit.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn limit_daily_spending(&mut self, limit: Option<Micros>) -> Result<(), StoreError> {
-        self.tx.run(LIMIT_SPENDING, params![limit, self.account]).await
-    }
 }
 
 impl Tx {

@@ -8,19 +8,22 @@ use crate::error::StoreError;
 use crate::message_flow::{read_channel, read_direction, read_status};
 use crate::scope::Scope;
 
+/// What [`read`] reads.
+macro_rules! select_messages {
+    () => {
+        "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.direction, m.channel, m.status, m.body,
+        m.media_urls, m.segments, m.error_code, m.failure_reason, m.carrier, m.carrier_message_id, m.at, m.delivered_at,
+        c.phone_number, c.participant FROM messages m JOIN conversations c ON c.id = m.conversation_id"
+    };
+}
+pub(crate) use select_messages;
+
 statements! {
-    GET = "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.direction, m.channel, m.status, m.body,
-        m.media_urls, m.segments, m.error_code, m.failure_reason, m.carrier, m.carrier_message_id, m.at, m.delivered_at,
-        c.phone_number, c.participant FROM messages m JOIN conversations c ON c.id = m.conversation_id
-        WHERE m.account_id = $1 AND m.id = $2";
-    OF_NUMBER = "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.direction, m.channel, m.status, m.body,
-        m.media_urls, m.segments, m.error_code, m.failure_reason, m.carrier, m.carrier_message_id, m.at, m.delivered_at,
-        c.phone_number, c.participant FROM messages m JOIN conversations c ON c.id = m.conversation_id
-        WHERE m.number_id = $1 AND m.account_id = $2 AND m.at > $3 AND m.at < $4 ORDER BY m.at DESC LIMIT $5";
-    OF_CONVERSATION = "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.direction, m.channel, m.status,
-        m.body, m.media_urls, m.segments, m.error_code, m.failure_reason, m.carrier, m.carrier_message_id, m.at,
-        m.delivered_at, c.phone_number, c.participant FROM messages m JOIN conversations c ON c.id = m.conversation_id
-        WHERE m.conversation_id = $1 AND m.account_id = $2 AND m.at > $3 AND m.at < $4 ORDER BY m.at DESC LIMIT $5";
+    GET = concat!(select_messages!(), " WHERE m.account_id = $1 AND m.id = $2");
+    OF_NUMBER = concat!(select_messages!(), "
+        WHERE m.number_id = $1 AND m.account_id = $2 AND m.at > $3 AND m.at < $4 ORDER BY m.at DESC LIMIT $5");
+    OF_CONVERSATION = concat!(select_messages!(), "
+        WHERE m.conversation_id = $1 AND m.account_id = $2 AND m.at > $3 AND m.at < $4 ORDER BY m.at DESC LIMIT $5");
 }
 
 /// Part of a list that is paged by time. No two messages of a number have the same.

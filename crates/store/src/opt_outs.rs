@@ -9,6 +9,22 @@ use crate::engine::{Row, params, statements};
 use crate::error::StoreError;
 use crate::scope::{Page, Scope, Window};
 
+/// Whether a participant may not be texted, as 1 or 0: within a statement that knows the number, its account and them.
+macro_rules! is_opted_out {
+    ($number:literal, $account:literal, $participant:literal) => {
+        concat!(
+            "CAST(CASE WHEN EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (",
+            $number,
+            ", ",
+            $account,
+            ") AND o.participant = ",
+            $participant,
+            " AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT)"
+        )
+    };
+}
+pub(crate) use is_opted_out;
+
 statements! {
     OPT_OUT = "INSERT INTO opt_outs (scope, participant, id, account_id, number_id, opted_out_at, keyword, message_id)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)

@@ -18,25 +18,15 @@ use crate::scope::Scope;
 use crate::{calls, contacts, conversations, messages};
 
 statements! {
-    CONTACT = "SELECT id, phone_number, name, email, notes, created_at, updated_at FROM contacts
-        WHERE account_id = $1 AND phone_number = $2";
+    CONTACT = concat!(contacts::select_contacts!(), " WHERE account_id = $1 AND phone_number = $2");
     DELETE_CONTACT = "DELETE FROM contacts WHERE account_id = $1 AND phone_number = $2";
     // Number by number: an index over participants would make every message dearer.
-    CONVERSATION = "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
-        c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status,
-        CAST(CASE WHEN EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (c.number_id, c.account_id)
-            AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT)
-        FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id
-        WHERE c.number_id = $1 AND c.participant = $2 AND c.account_id = $3";
-    MESSAGES = "SELECT m.id, m.account_id, m.number_id, m.conversation_id, m.direction, m.channel, m.status,
-        m.body, m.media_urls, m.segments, m.error_code, m.failure_reason, m.carrier, m.carrier_message_id, m.at,
-        m.delivered_at, c.phone_number, c.participant FROM messages m JOIN conversations c ON c.id = m.conversation_id
-        WHERE m.conversation_id = $1 AND m.account_id = $2 AND m.at > $3 ORDER BY m.at LIMIT $4";
-    CALLS = "SELECT c.id, c.agent_id, a.name, c.number_id, c.phone_number, c.from_number, c.to_number, c.direction,
-        c.status, c.end_reason, c.started_at, c.ended_at, c.last_transcript_snippet, c.recording_path
-        FROM calls c LEFT JOIN agents a ON a.id = c.agent_id
-        WHERE c.number_id = $1 AND c.account_id = $2 AND (c.from_number = $3 OR c.to_number = $3)
-        ORDER BY c.id LIMIT $4";
+    CONVERSATION = concat!(conversations::select_conversations!(), "
+        WHERE c.number_id = $1 AND c.participant = $2 AND c.account_id = $3");
+    MESSAGES = concat!(messages::select_messages!(), "
+        WHERE m.conversation_id = $1 AND m.account_id = $2 AND m.at > $3 ORDER BY m.at LIMIT $4");
+    CALLS = concat!(calls::select_calls!(), "
+        WHERE c.number_id = $1 AND c.account_id = $2 AND (c.from_number = $3 OR c.to_number = $3) ORDER BY c.id LIMIT $4");
     BLANK_CALL = "UPDATE calls SET last_transcript_snippet = NULL, recording_path = NULL
         WHERE account_id = $1 AND id = $2";
     BLANK_CONVERSATION = "UPDATE conversations SET last_message_preview = '', metadata = NULL, group_name = NULL

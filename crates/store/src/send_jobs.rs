@@ -12,6 +12,25 @@ use crate::campaigns::read_class;
 use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
 
+/// What [`read_waiting`] reads, of a job `j` with the rows that [`waiting_joins`] joins to it.
+macro_rules! waiting_columns {
+    () => {
+        concat!(
+            "j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body, m.media_urls,
+            m.carrier, n.status, CASE WHEN j.exempt = 0 THEN ",
+            $crate::opt_outs::is_opted_out!("j.line", "m.account_id", "c.participant"),
+            " ELSE 0 END, m.segments, j.tried_since, k.id, k.class"
+        )
+    };
+}
+macro_rules! waiting_joins {
+    () => {
+        "JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
+        JOIN numbers n ON n.id = j.line
+        LEFT JOIN campaigns k ON k.account_id = n.account_id AND k.status = 'approved' AND n.country = 'US'"
+    };
+}
+
 statements! {
     // Steps from one line to the next through the index, so that it costs as many look-ups as there are lines.
     LINES = "WITH RECURSIVE lines (line) AS (
@@ -32,25 +51,13 @@ statements! {
         SELECT line FROM lines WHERE line IS NOT NULL AND EXISTS
             (SELECT 1 FROM numbers n WHERE n.id = lines.line AND n.status = 'released')";
     CLAIMED_LINES = "SELECT DISTINCT line FROM send_jobs WHERE epoch IS NOT NULL";
-    WAITING = "SELECT j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body, m.media_urls,
-            m.carrier, n.status,
-            CAST(CASE WHEN j.exempt = 0 AND EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (j.line, m.account_id)
-                AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT),
-            m.segments, j.tried_since, k.id, k.class
-        FROM send_jobs j JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
-        JOIN numbers n ON n.id = j.line
-        LEFT JOIN campaigns k ON k.account_id = n.account_id AND k.status = 'approved' AND n.country = 'US'
-        WHERE j.line = $1 AND j.epoch IS NULL AND j.due_at <= $2 ORDER BY j.due_at, j.at LIMIT $3";
+    WAITING = concat!("SELECT ", waiting_columns!(), "
+        FROM send_jobs j ", waiting_joins!(), "
+        WHERE j.line = $1 AND j.epoch IS NULL AND j.due_at <= $2 ORDER BY j.due_at, j.at LIMIT $3");
     // `+ 0`, here and below, keeps SQLite from the index of what is due, which has the whole line in it.
-    WAITING_OF = "SELECT j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body,
-            m.media_urls, m.carrier, n.status,
-            CAST(CASE WHEN j.exempt = 0 AND EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (j.line, m.account_id)
-                AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT),
-            m.segments, j.tried_since, k.id, k.class
-        FROM send_jobs j JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
-        JOIN numbers n ON n.id = j.line
-        LEFT JOIN campaigns k ON k.account_id = n.account_id AND k.status = 'approved' AND n.country = 'US'
-        WHERE j.line = $1 AND j.conversation_id = $2 AND j.epoch IS NULL AND j.due_at + 0 <= $3 ORDER BY j.at LIMIT $4";
+    WAITING_OF = concat!("SELECT ", waiting_columns!(), "
+        FROM send_jobs j ", waiting_joins!(), "
+        WHERE j.line = $1 AND j.conversation_id = $2 AND j.epoch IS NULL AND j.due_at + 0 <= $3 ORDER BY j.at LIMIT $4");
     // Steps from one conversation to the next through the index, and no further than its reader asks.
     CONVERSATIONS = "WITH RECURSIVE turns (conversation_id) AS (
             SELECT MIN(conversation_id) FROM send_jobs WHERE line = $1 AND conversation_id > $2
@@ -61,23 +68,16 @@ statements! {
         )
         SELECT conversation_id FROM turns WHERE conversation_id IS NOT NULL LIMIT $3";
     // The first message of each conversation, in the order of the conversations' ids: as CONVERSATIONS.
-    HEADS = "WITH RECURSIVE turns (conversation_id) AS (
+    HEADS = concat!("WITH RECURSIVE turns (conversation_id) AS (
             SELECT MIN(conversation_id) FROM send_jobs WHERE line = $1 AND conversation_id > $2
             UNION ALL
             SELECT (SELECT MIN(j.conversation_id) FROM send_jobs j
                 WHERE j.line = $1 AND j.conversation_id > turns.conversation_id)
             FROM turns WHERE turns.conversation_id IS NOT NULL
         ), passed (conversation_id) AS (SELECT conversation_id FROM turns WHERE conversation_id IS NOT NULL LIMIT $3)
-        SELECT j.epoch, j.due_at, j.message_id, j.conversation_id, j.at, j.attempts, c.phone_number, c.participant, m.body,
-            m.media_urls, m.carrier, n.status,
-            CAST(CASE WHEN j.exempt = 0 AND EXISTS (SELECT 1 FROM opt_outs o WHERE o.scope IN (j.line, m.account_id)
-                AND o.participant = c.participant AND o.opted_out_at IS NOT NULL) THEN 1 ELSE 0 END AS BIGINT),
-            m.segments, j.tried_since, k.id, k.class
+        SELECT j.epoch, j.due_at, ", waiting_columns!(), "
         FROM passed JOIN send_jobs j ON j.message_id = (SELECT s.message_id FROM send_jobs s
-            WHERE s.line = $1 AND s.conversation_id = passed.conversation_id ORDER BY s.at LIMIT 1)
-        JOIN messages m ON m.id = j.message_id JOIN conversations c ON c.id = j.conversation_id
-        JOIN numbers n ON n.id = j.line
-        LEFT JOIN campaigns k ON k.account_id = n.account_id AND k.status = 'approved' AND n.country = 'US'";
+            WHERE s.line = $1 AND s.conversation_id = passed.conversation_id ORDER BY s.at LIMIT 1) ", waiting_joins!());
     NEXT_DUE = "SELECT MIN(due_at) FROM send_jobs WHERE line = $1 AND epoch IS NULL";
     UNCLAIM = "UPDATE send_jobs SET epoch = NULL WHERE message_id = $1 AND epoch = $2";
     UNCLAIM_LINE = "UPDATE send_jobs SET epoch = NULL WHERE line = $1 AND epoch = $2";

@@ -73,7 +73,8 @@ pub fn generate_secret(sandbox: bool) -> String {
     format!("{prefix}{}", hex(&rand::random::<[u8; 32]>()))
 }
 
-/// What is kept of a secret beside its hash; of a key that may do everything. The hint shows a quarter of it at most: a configured key may be short.
+/// What is kept of a secret beside its hash; of a key that may do everything. The hint shows a quarter of it at most: a
+/// configured key may be short.
 #[must_use]
 pub fn stored_key(secret: &str, name: &str, at: offhook_domain::Timestamp) -> StoredKey {
     let length = secret.chars().count();

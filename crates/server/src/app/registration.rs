@@ -61,8 +61,7 @@ pub async fn submit(app: &App, tx: &mut Tx, account: &AccountId, entry: Entry) -
         }
         _ => {}
     }
-    // A sub-account has none of its own.
-    let create = entry.create_sub_account && !tx.of(account).has_master().await?;
+    let create = entry.create_sub_account;
     if !create && tx.of(account).own_campaign().await?.is_some() {
         return Ok(Err(Refused::Approved));
     }

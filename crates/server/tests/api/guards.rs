@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use offhook_domain::{Micros, Timestamp};
-use offhook_store::{StoreError, Tx};
+use offhook_domain::Timestamp;
 use serde_json::json;
 
 use crate::app::{Answer, Client, Setup, TestApp};
@@ -130,9 +129,8 @@ async fn a_talk_at_the_pace_of_people_is_no_circle() {
 const PAID: (&str, &str) = ("OFFHOOK__PRICES__SANDBOX_FREE", "false");
 
 async fn limit(app: &TestApp, micros: i64) {
-    let account = app.account.clone();
-    let set = async move |tx: &mut Tx| tx.of(&account).limit_daily_spending(Some(Micros(micros))).await;
-    app.app.store.write::<_, StoreError>(set).await.unwrap();
+    let dollars = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    app.patch("/v1/account").json(json!({"dailySpendLimit": dollars})).await.ok();
 }
 
 #[tokio::test]

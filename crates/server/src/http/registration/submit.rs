@@ -58,9 +58,11 @@ pub async fn handle(
 ) -> Result<Response, ApiError> {
     count_try(&app, &caller, &once).await?;
     let (doors, account) = (app.clone(), caller.account.clone());
+    // A sub-account has none of its own.
+    let may_create = !caller.is_sub_account();
     once.write(&app, &caller, async move |tx| {
         let registered = form.registered().ok_or_else(|| super::invalid(form.violations()))?;
-        let create_sub_account = form.create_sub_account.unwrap_or(true);
+        let create_sub_account = may_create && form.create_sub_account.unwrap_or(true);
         let name = form.brand_name.clone().or_else(|| form.business_name.clone());
         let entry = Entry { registered, sealed_form: seal(&doors, &form)?, create_sub_account, name };
         let (campaign, fee) = submit(&doors, tx, &account, entry).await??;
