@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::ready;
 use futures_util::{StreamExt, stream};
 use offhook_domain::purchase::Purchase;
-use offhook_domain::{E164, Timestamp};
+use offhook_domain::{E164, PurchaseId, Timestamp};
 use offhook_store::{Engine, StoreError, Tx};
 use tokio::time::timeout;
 
@@ -22,11 +22,11 @@ pub const AT_ONCE: usize = 8;
 /// Who has claimed a purchase has this long for it; then it is tried again.
 pub(super) const CLAIM: Duration = Duration::from_secs(30);
 /// A carrier that has not answered by then is asked again later.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a purchase is looked for whose order the carrier does not know yet.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
 /// An order that a carrier does not know this long after it was sent will not turn up any more.
-pub(super) const CERTAIN: Duration = Duration::from_secs(90);
+const CERTAIN: Duration = Duration::from_secs(90);
 
 /// On SQLite there is one process, so whoever began a purchase before it started is gone: nobody need wait for
 /// him.
@@ -72,16 +72,16 @@ async fn claim(app: &App, purchase: &Purchase, until: Timestamp) -> Result<bool,
 
 /// Ends a purchase that we claimed, where the carrier says how. Whether it came to its end.
 async fn settle(app: &App, purchase: &Purchase) -> Result<bool, StoreError> {
-    match find_order(app, purchase).await {
+    match find_order(app, &purchase.carrier, &purchase.id).await {
         Found::Number(number) => {
             keep(app, purchase, number).await?;
             Ok(true)
         }
-        Found::Nothing if is_certain(app, purchase) => {
+        Found::Nothing if is_certain(app, purchase.created_at) => {
             undo_purchase(app, purchase).await?;
             tracing::info!(purchase.id = %purchase.id, "a purchase left open was not sold and is undone");
             // An order that came to the carrier behind our question: it is undone, so the number goes back.
-            if let Found::Number(number) = find_order(app, purchase).await {
+            if let Found::Number(number) = find_order(app, &purchase.carrier, &purchase.id).await {
                 keep(app, purchase, number).await?;
             }
             Ok(true)
@@ -94,27 +94,28 @@ async fn settle(app: &App, purchase: &Purchase) -> Result<bool, StoreError> {
     }
 }
 
-enum Found {
+/// What a carrier says of an order.
+pub(super) enum Found {
     Number(E164),
     Nothing,
     NoAnswer,
 }
 
-async fn find_order(app: &App, purchase: &Purchase) -> Found {
-    let Some(carrier) = app.carriers.named(&purchase.carrier) else {
-        let carrier = &purchase.carrier;
-        tracing::warn!(purchase.id = %purchase.id, carrier, "a purchase waits for its carrier, which is not configured");
+/// Asks a carrier what became of an order whose answer is not known.
+pub(super) async fn find_order(app: &App, carrier: &str, reference: &PurchaseId) -> Found {
+    let Some(carrier) = app.carriers.named(carrier) else {
+        tracing::warn!(purchase.id = %reference, carrier, "a purchase waits for its carrier, which is not configured");
         return Found::NoAnswer;
     };
-    match timeout(PATIENCE, carrier.find_order(&purchase.id)).await {
+    match timeout(PATIENCE, carrier.find_order(reference)).await {
         Ok(Ok(Some(number))) => Found::Number(number),
         Ok(Ok(None)) => Found::Nothing,
         Ok(Err(error)) => {
-            tracing::warn!(purchase.id = %purchase.id, %error, "the carrier can't say what became of a purchase");
+            tracing::warn!(purchase.id = %reference, %error, "the carrier can't say what became of a purchase");
             Found::NoAnswer
         }
         Err(_) => {
-            tracing::warn!(purchase.id = %purchase.id, "the carrier does not say what became of a purchase");
+            tracing::warn!(purchase.id = %reference, "the carrier does not say what became of a purchase");
             Found::NoAnswer
         }
     }
@@ -136,6 +137,6 @@ async fn ask_again(app: &App, purchase: &Purchase) -> Result<(), StoreError> {
 
 /// The sandbox's memory is our own store, which knows at once what it sold. Elsewhere an order may still be on
 /// its way when its answer is given up.
-fn is_certain(app: &App, purchase: &Purchase) -> bool {
-    app.config.mode.sandbox || app.now().since(purchase.created_at) >= CERTAIN
+pub(super) fn is_certain(app: &App, asked_at: Timestamp) -> bool {
+    app.config.mode.sandbox || app.now().since(asked_at) >= CERTAIN
 }

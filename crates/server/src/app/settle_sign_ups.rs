@@ -3,14 +3,13 @@
 
 use futures_util::future::ready;
 use futures_util::{StreamExt, stream};
-use offhook_domain::E164;
+use offhook_domain::Timestamp;
 use offhook_store::sign_ups::SignUpPurchase;
 use offhook_store::{StoreError, Tx};
-use tokio::time::timeout;
 
 use super::App;
 use super::open_account::give_up;
-use super::reconcile_purchases::{AGAIN, AT_ONCE, CERTAIN, CLAIM, PATIENCE};
+use super::reconcile_purchases::{AGAIN, AT_ONCE, CLAIM, Found, find_order, is_certain};
 
 const AT_A_TIME: i64 = 50;
 
@@ -37,16 +36,16 @@ async fn settle(app: &App, mut purchase: SignUpPurchase) -> Result<bool, StoreEr
         return Ok(false);
     }
     purchase.settle_after = until;
-    match find_order(app, &purchase).await {
+    match find_order(app, &purchase.carrier, &purchase.id).await {
         Found::Number(number) => {
             end(app, SignUpPurchase { phone_number: number, ..purchase }).await?;
             Ok(true)
         }
-        Found::Nothing if is_certain(app, &purchase) => {
+        Found::Nothing if is_certain(app, purchase.asked_at) => {
             let reopened = purchase.clone();
             app.store.write::<_, StoreError>(async move |tx: &mut Tx| tx.reopen_sign_up(&reopened).await).await?;
             // An order that came to the carrier behind our question.
-            if let Found::Number(number) = find_order(app, &purchase).await {
+            if let Found::Number(number) = find_order(app, &purchase.carrier, &purchase.id).await {
                 end(app, SignUpPurchase { phone_number: number, ..purchase }).await?;
             }
             Ok(true)
@@ -59,7 +58,7 @@ async fn settle(app: &App, mut purchase: SignUpPurchase) -> Result<bool, StoreEr
     }
 }
 
-async fn claim(app: &App, purchase: &SignUpPurchase, until: offhook_domain::Timestamp) -> Result<bool, StoreError> {
+async fn claim(app: &App, purchase: &SignUpPurchase, until: Timestamp) -> Result<bool, StoreError> {
     let purchase = purchase.clone();
     app.store.write::<_, StoreError>(async move |tx: &mut Tx| tx.claim_sign_up(&purchase, until).await).await
 }
@@ -70,32 +69,4 @@ async fn end(app: &App, unused: SignUpPurchase) -> Result<(), StoreError> {
     tracing::info!(purchase.id = %id, "a number that was sold for a sign-up left half way is given back");
     app.wakes.numbers.notify_one();
     Ok(())
-}
-
-enum Found {
-    Number(E164),
-    Nothing,
-    NoAnswer,
-}
-
-async fn find_order(app: &App, purchase: &SignUpPurchase) -> Found {
-    let Some(carrier) = app.carriers.named(&purchase.carrier) else {
-        let carrier = &purchase.carrier;
-        tracing::warn!(purchase.id = %purchase.id, carrier, "a sign-up waits for its carrier, which is not configured");
-        return Found::NoAnswer;
-    };
-    match timeout(PATIENCE, carrier.find_order(&purchase.id)).await {
-        Ok(Ok(Some(number))) => Found::Number(number),
-        Ok(Ok(None)) => Found::Nothing,
-        Ok(Err(error)) => {
-            tracing::warn!(purchase.id = %purchase.id, %error, "the carrier can't say what became of a sign-up's purchase");
-            Found::NoAnswer
-        }
-        Err(_) => Found::NoAnswer,
-    }
-}
-
-/// As for other purchases: the sandbox knows at once, elsewhere an order may still be on its way.
-fn is_certain(app: &App, purchase: &SignUpPurchase) -> bool {
-    app.config.mode.sandbox || app.now().since(purchase.asked_at) >= CERTAIN
 }
