@@ -26,8 +26,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub struct Limit {
     resource: String,
     per_hour: u32,
-    /// For the refusal: `too many {what}`.
-    pub what: &'static str,
+    /// As in [`TooMany`].
+    what: &'static str,
 }
 
 impl Limit {
@@ -47,20 +47,24 @@ pub fn generate() -> String {
     format!("{:06}", rand::rng().random_range(0..1_000_000))
 }
 
-/// Counts one more; which limit is reached, and for how long, where one is.
+/// A limit is reached, and for how long.
+#[derive(Debug, thiserror::Error)]
+#[error("too many {what}: try again after {} seconds", .wait.as_secs() + 1)]
+pub struct TooMany {
+    what: &'static str,
+    pub wait: Duration,
+}
+
+/// Counts one more.
 ///
 /// # Errors
-/// [`StoreError`].
-pub async fn count(
-    tx: &mut Tx,
-    limits: &[Limit],
-    now: Timestamp,
-) -> Result<Option<(&'static str, Duration)>, StoreError> {
+/// [`StoreError`]; within, [`TooMany`] where that is more than may be.
+pub async fn count(tx: &mut Tx, limits: &[Limit], now: Timestamp) -> Result<Result<(), TooMany>, StoreError> {
     for limit in limits {
         let rate = Rate { interval: HOUR / limit.per_hour.max(1), burst: limit.per_hour.max(1) };
         if let Taken::NoneFor(wait) = tx.take_tokens(&limit.resource, rate, 1, now).await? {
-            return Ok(Some((limit.what, wait)));
+            return Ok(Err(TooMany { what: limit.what, wait }));
         }
     }
-    Ok(None)
+    Ok(Ok(()))
 }

@@ -10,7 +10,6 @@
 //! again. Whoever lost the answer gets it again for the same code, as long as that lasts.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use offhook_carriers::BuyError;
 use offhook_domain::agent::{Agent, AgentProfile};
@@ -24,7 +23,7 @@ use tokio::time::Instant;
 
 use super::api_keys::{generate_secret, stored_key};
 use super::buy_number::{BUYERS_TIME, BuyNumber, BuyNumberError, PATIENCE, ask, limit};
-use super::codes::{self, Limit, TRIES};
+use super::codes::{self, Limit, TRIES, TooMany};
 use super::offers::Offers;
 use super::{App, hash_api_key};
 
@@ -61,8 +60,8 @@ pub enum OpenAccountError {
     NoTriesLeft,
     #[error("the code is wrong; it can be entered {0} more times")]
     WrongCode(i64),
-    #[error("too many {what}: try again after {} seconds", .wait.as_secs() + 1)]
-    TooMany { what: &'static str, wait: Duration },
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     #[error("the account is being made: enter the code again in a minute")]
     UnderWay,
     #[error("{0} has an account already")]
@@ -113,8 +112,8 @@ async fn check_code(app: &App, entered: &Entered) -> Result<Checked, OpenAccount
     let of_address = app.config.sign_up.per_address_per_hour.saturating_mul(TRIES as u32);
     let limits = limits(app, entered.from);
     let checked = async move |tx: &mut Tx| {
-        if let Some((what, wait)) = codes::count(tx, &limits, now).await? {
-            return Ok(Err(OpenAccountError::TooMany { what, wait }));
+        if let Err(too_many) = codes::count(tx, &limits, now).await? {
+            return Ok(Err(too_many.into()));
         }
         let has_try = tx.try_sign_up(&entered.id, TRIES).await?;
         let Some(sign_up) = tx.sign_up(&entered.id).await? else {
@@ -127,8 +126,8 @@ async fn check_code(app: &App, entered: &Entered) -> Result<Checked, OpenAccount
             return Ok(Err(OpenAccountError::NoTriesLeft));
         }
         let of_address = Limit::of("codes entered for this address", &sign_up.email, of_address, &sealer);
-        if let Some((what, wait)) = codes::count(tx, &[of_address], now).await? {
-            return Ok(Err(OpenAccountError::TooMany { what, wait }));
+        if let Err(too_many) = codes::count(tx, &[of_address], now).await? {
+            return Ok(Err(too_many.into()));
         }
         if !sealer.is_code(entered.id.as_str(), &entered.code, &sign_up.code_hash) {
             return Ok(Err(OpenAccountError::WrongCode(TRIES - sign_up.tries)));
@@ -341,7 +340,7 @@ impl NewAccount {
         let (account, agent) = (&self.order.account, self.agent(now));
         let mut purchase = self.purchase(app, now);
         purchase.agent_id = Some(agent.id.clone());
-        let paid_until = now.plus(Duration::from_secs(u64::from(app.config.numbers.period_days) * 24 * 3600));
+        let paid_until = now.plus(app.config.numbers.period());
         let number = purchase.number(NumberId::generate(now), now, paid_until);
         let secret = generate_secret(app.config.mode.sandbox);
         let opened = OpenedAccount {

@@ -1,8 +1,6 @@
 //! How a purchase ends: stored, or undone. For the buyer and for the reconciler, who may come to it at the same
 //! time from different nodes; the first ends it.
 
-use std::time::Duration;
-
 use offhook_domain::ledger::EntryKind;
 use offhook_domain::number::Number;
 use offhook_domain::purchase::{Purchase, PurchaseState};
@@ -29,7 +27,7 @@ pub enum Ended {
 pub async fn keep_purchase(app: &App, purchase: &Purchase) -> Result<Ended, StoreError> {
     let purchase_id = purchase.id.clone();
     let (purchase, now, doors) = (purchase.clone(), app.now(), app.clone());
-    let period = Duration::from_secs(u64::from(app.config.numbers.period_days) * 24 * 3600);
+    let period = app.config.numbers.period();
     let ended = app
         .store
         .write(async move |tx: &mut Tx| {

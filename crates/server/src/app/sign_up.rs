@@ -4,7 +4,6 @@
 //! transaction, which `jobs::send_mails` sends behind the commit.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use offhook_domain::{Id, Timestamp, VerificationId};
 use offhook_store::mails::Mail;
@@ -12,7 +11,7 @@ use offhook_store::sign_ups::{SignUp, SignUpState};
 use offhook_store::{StoreError, Tx};
 
 use super::App;
-use super::codes::{self, LIFE, Limit, TRIES};
+use super::codes::{self, LIFE, Limit, TRIES, TooMany};
 
 const SUBJECT: &str = "Your sign-up code";
 
@@ -29,8 +28,8 @@ pub struct Asked {
 pub enum SignUpError {
     #[error("{0} has an account already")]
     HasAccount(String),
-    #[error("too many {what}: try again after {} seconds", .wait.as_secs() + 1)]
-    TooMany { what: &'static str, wait: Duration },
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -63,8 +62,8 @@ pub async fn sign_up(app: &App, email: &str, agent_name: String, from: Option<Ip
     let by_mail = app.config.mail.smtp_url.is_some();
     let mail = by_mail.then(|| mail(app, &sign_up, &code, now));
     let kept = async move |tx: &mut Tx| {
-        if let Some((what, wait)) = codes::count(tx, &limits, now).await? {
-            return Ok(Some(SignUpError::TooMany { what, wait }));
+        if let Err(too_many) = codes::count(tx, &limits, now).await? {
+            return Ok(Some(too_many.into()));
         }
         if tx.has_email(&sign_up.email).await? {
             return Ok(Some(SignUpError::HasAccount(sign_up.email.clone())));

@@ -3,8 +3,6 @@
 //! The text goes the way of every message, at its price. The code is kept as a hash; where messages are shown it is masked
 //! (`one_time_code`).
 
-use std::time::Duration;
-
 use offhook_domain::phone::LineType;
 use offhook_domain::{AccountId, Destination, E164, Id, NumberId, Timestamp, VerificationId, one_time_code};
 use offhook_store::numbers::NumberSought;
@@ -12,7 +10,7 @@ use offhook_store::{StoreError, Tx};
 use serde::Serialize;
 
 use super::accepting::{Answer, Wanted};
-use super::codes::{self, LIFE, Limit, TRIES};
+use super::codes::{self, LIFE, Limit, TRIES, TooMany};
 use super::send_message::Order;
 use super::{App, codes::generate};
 use crate::http::error::ApiError;
@@ -38,8 +36,8 @@ pub enum SendCodeError {
     NoNumber,
     #[error("{0} is a premium number: no code is sent there")]
     Premium(E164),
-    #[error("too many {what}: try again after {} seconds", .wait.as_secs() + 1)]
-    TooMany { what: &'static str, wait: Duration },
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// The message was not accepted, or the request can't be made under its key.
     #[error("not sent")]
     Refused(ApiError),
@@ -117,8 +115,8 @@ async fn keep(
         let Some(number) = tx.of(&account).first_number().await? else { return Ok(Err(SendCodeError::NoNumber)) };
         // Counted also where the message is refused behind this: whoever has no money must not find out for free how many
         // are left.
-        if let Some((what, wait)) = codes::count(tx, &limits, now).await? {
-            return Ok(Err(SendCodeError::TooMany { what, wait }));
+        if let Err(too_many) = codes::count(tx, &limits, now).await? {
+            return Ok(Err(too_many.into()));
         }
         tx.of(&account).insert_verification(&sent.verification_id, &hash, now, sent.expires_at).await?;
         Ok::<_, SendCodeError>(Ok(Kept::Fresh(number)))

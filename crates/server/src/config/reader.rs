@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use toml::Value;
 
@@ -71,6 +72,11 @@ impl Reader {
             Some(exact) => exact.round() as i64,
             None => self.refuse(key, &rule, value.as_ref()),
         }
+    }
+
+    /// A list of networks.
+    pub fn networks(&mut self, key: &str) -> Vec<IpNet> {
+        self.each(key, "must be a list of networks like \"10.1.0.0/16\"", |text| text.parse().ok())
     }
 
     /// A list of waits in seconds.

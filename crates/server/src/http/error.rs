@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::request_id;
+use crate::app::codes::TooMany;
 
 /// A refusal or failure on its way to the client. Not an `enum`: each use case makes its own from the
 /// constructors here, and there is one way to write it down.
@@ -176,6 +177,12 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+impl From<TooMany> for ApiError {
+    fn from(error: TooMany) -> Self {
+        Self::rate_limited(error.wait, error.to_string())
     }
 }
 

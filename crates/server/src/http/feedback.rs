@@ -80,12 +80,7 @@ pub async fn handle(
     };
     let limits = [Limit::of("opinions of this account", account.as_str(), PER_HOUR, &app.sealer)];
     once.write(&app, &caller, async move |tx| {
-        if let Some((what, wait)) = codes::count(tx, &limits, now).await? {
-            return Err(ApiError::rate_limited(
-                wait,
-                format!("too many {what}: try again after {} seconds", wait.as_secs() + 1),
-            ));
-        }
+        codes::count(tx, &limits, now).await??;
         tx.of(&account).insert_feedback(&feedback).await?;
         Reply::ok(&FeedbackGiven { id: feedback.id.to_string(), ok: true })
     })

@@ -70,7 +70,7 @@ fn counted(number: &NumberId, done: Result<bool, StoreError>) -> usize {
 /// Charges one number for one period, or notes that it is unpaid; false when nothing came of it.
 async fn renew(app: &App, number: Number, now: Timestamp) -> Result<bool, StoreError> {
     let price = app.prices().number_period;
-    let period = Duration::from_secs(u64::from(app.config.numbers.period_days) * DAY);
+    let period = app.config.numbers.period();
     app.store
         .write(async move |tx: &mut Tx| {
             let mut scope = tx.of(&number.account_id);

@@ -56,6 +56,12 @@ pub struct Numbers {
 }
 
 impl Numbers {
+    /// What one payment covers.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        Duration::from_secs(u64::from(self.period_days) * 24 * 3600)
+    }
+
     pub(in crate::config) fn read(reader: &mut Reader) -> Self {
         Self {
             period_days: reader.integer("numbers.period_days", 1..=366),
@@ -213,13 +219,12 @@ pub struct Webhooks {
 
 impl Webhooks {
     pub(in crate::config) fn read(reader: &mut Reader) -> Self {
-        let networks = "must be a list of networks like \"10.1.0.0/16\"";
         let read = Self {
             retries: reader.waits("webhooks.retry_seconds", 0..=20),
             concurrency_per_endpoint: reader.count("webhooks.concurrency_per_endpoint", 1..=10_000),
             concurrency_total: reader.count("webhooks.concurrency_total", 1..=10_000),
             concurrency_unhealthy: reader.count("webhooks.concurrency_unhealthy", 1..=10_000),
-            allowed_networks: reader.each("webhooks.allowed_networks", networks, |text| text.parse().ok()),
+            allowed_networks: reader.networks("webhooks.allowed_networks"),
         };
         // Else endpoints that hang could take every place, and the healthy ones would wait for them.
         if read.concurrency_total > 1 && read.concurrency_unhealthy >= read.concurrency_total {

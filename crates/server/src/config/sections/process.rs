@@ -45,11 +45,7 @@ impl Server {
             public_url: reader.optional("server.public_url", "must be an http or https URL without a query", |text| {
                 web_url(text).filter(|url| url.query().is_none() && url.fragment().is_none())
             }),
-            trusted_proxies: reader.each(
-                "server.trusted_proxies",
-                "must be a list of networks like \"10.1.0.0/16\"",
-                |text| text.parse().ok(),
-            ),
+            trusted_proxies: reader.networks("server.trusted_proxies"),
             connections: reader.count("server.connections", 1..=1_000_000),
             idle_timeout: reader.seconds("server.idle_timeout_seconds", 1..=3600),
             request_timeout: reader.seconds("server.request_timeout_seconds", 1..=3600),

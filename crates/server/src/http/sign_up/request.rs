@@ -73,7 +73,7 @@ impl From<SignUpError> for ApiError {
         let message = error.to_string();
         match error {
             SignUpError::HasAccount(_) => Self::conflict("CONFLICT", message),
-            SignUpError::TooMany { wait, .. } => Self::rate_limited(wait, message),
+            SignUpError::TooMany(error) => error.into(),
             SignUpError::Store(error) => error.into(),
         }
     }

@@ -91,7 +91,7 @@ impl From<OpenAccountError> for ApiError {
             OpenAccountError::WrongCode(_) | OpenAccountError::Expired | OpenAccountError::NoTriesLeft => {
                 Self::refused_field("otp_code", message)
             }
-            OpenAccountError::TooMany { wait, .. } => Self::rate_limited(wait, message),
+            OpenAccountError::TooMany(error) => error.into(),
             OpenAccountError::UnderWay | OpenAccountError::HasAccount(_) => Self::conflict("CONFLICT", message),
             OpenAccountError::Unconfirmed => Self::conflict("PURCHASE_UNCONFIRMED", message),
             OpenAccountError::NotCovered => Self::refused(message),

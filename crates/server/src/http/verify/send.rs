@@ -75,7 +75,7 @@ impl From<SendCodeError> for ApiError {
         match error {
             SendCodeError::NoNumber => Self::refused(message),
             SendCodeError::Premium(_) => Self::refused_field("phone_number", message),
-            SendCodeError::TooMany { wait, .. } => Self::rate_limited(wait, message),
+            SendCodeError::TooMany(error) => error.into(),
             SendCodeError::Refused(error) => error,
             SendCodeError::Store(error) => error.into(),
         }
