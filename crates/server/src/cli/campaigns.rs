@@ -4,13 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use offhook_domain::{CampaignId, Id, SystemClock};
-use offhook_store::OpenSqliteError;
+use offhook_store::Store;
 
-use super::{Failure, print};
+use super::{Failure, carry_out, print};
 use crate::app::registration::{self, CampaignCommand, CampaignReport};
 use crate::config::{Config, Purpose};
-use crate::control;
-use crate::startup::{self, StartupError};
 
 #[derive(Debug, Args)]
 pub struct Campaigns {
@@ -52,16 +50,8 @@ impl Campaigns {
             Action::Approve { id, class } => CampaignCommand::Approve { id, class },
             Action::Reject { id, reason } => CampaignCommand::Reject { id, reason },
         };
-        let report = match startup::open_store(&config).await {
-            Ok(store) => registration::run(&store, &SystemClock::default(), command).await,
-            Err(StartupError::Sqlite(OpenSqliteError::InUse { .. })) => {
-                control::ask(&config.storage.data_dir, &command).await.map_err(|error| {
-                    format!("the server that has the database does not answer on its control socket: {error}")
-                })?
-            }
-            Err(error) => return Err(error.into()),
-        };
-        Ok(show(report))
+        let run = async |store: &Store, command| registration::run(store, &SystemClock::default(), command).await;
+        Ok(show(carry_out(&config, command, run).await?))
     }
 }
 

@@ -4,13 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use offhook_domain::{AccountId, ApiKeyId, Id, SystemClock};
-use offhook_store::OpenSqliteError;
+use offhook_store::Store;
 
-use super::{Failure, print};
+use super::{Failure, carry_out, print};
 use crate::app::api_keys::{self, KeyCommand, KeyReport, ListedKey};
 use crate::config::{Config, Purpose};
-use crate::control;
-use crate::startup::{self, StartupError};
 
 #[derive(Debug, Args)]
 pub struct Keys {
@@ -60,16 +58,8 @@ impl Keys {
             Action::List => KeyCommand::List { account },
             Action::Revoke { id } => KeyCommand::Revoke { id, account },
         };
-        let report = match startup::open_store(&config).await {
-            Ok(store) => api_keys::run(&store, &SystemClock::default(), command).await,
-            Err(StartupError::Sqlite(OpenSqliteError::InUse { .. })) => {
-                control::ask(&config.storage.data_dir, &command).await.map_err(|error| {
-                    format!("the server that has the database does not answer on its control socket: {error}")
-                })?
-            }
-            Err(error) => return Err(error.into()),
-        };
-        Ok(show(report))
+        let run = async |store: &Store, command| api_keys::run(store, &SystemClock::default(), command).await;
+        Ok(show(carry_out(&config, command, run).await?))
     }
 }
 

@@ -10,10 +10,14 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use offhook_store::{OpenSqliteError, Store};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::config::{Config, Purpose};
 use crate::lifecycle::Lifecycle;
-use crate::{app, http, serve, startup, telemetry};
+use crate::startup::StartupError;
+use crate::{app, control, http, serve, startup, telemetry};
 
 /// A phone platform for AI agents that you run yourself.
 #[derive(Debug, Parser)]
@@ -88,6 +92,24 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
             print(crate::config::MANUAL);
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// Has a command carried out on the database, or by the running server where that has the file.
+async fn carry_out<C: Serialize, R: DeserializeOwned>(
+    config: &Config,
+    command: C,
+    run: impl AsyncFnOnce(&Store, C) -> R,
+) -> Result<R, Failure> {
+    match startup::open_store(config).await {
+        Ok(store) => Ok(run(&store, command).await),
+        Err(StartupError::Sqlite(OpenSqliteError::InUse { .. })) => {
+            let asked = control::ask(&config.storage.data_dir, &command).await;
+            Ok(asked.map_err(|error| {
+                format!("the server that has the database does not answer on its control socket: {error}")
+            })?)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
