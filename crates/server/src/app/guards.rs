@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use offhook_domain::guards::{Counted, FloodLimit, LoopRule, day_of};
+use offhook_domain::guards::{Counted, FloodLimit, LoopRule, day_of, hour_of, minute_of};
 use offhook_domain::message::{Direction, Message};
 use offhook_domain::{AccountId, E164, Micros, Timestamp, destinations};
 use offhook_store::guards::{Heard, Known, More, Pair};
@@ -121,14 +121,9 @@ impl<'a> Guarding<'a> {
         let mut more: BTreeMap<(&AccountId, &str), More<'_>> = BTreeMap::new();
         for Guarded { message, .. } in messages {
             let (account, participant) = (&message.account_id, message.to.as_str());
-            let now = Counted::default().one_more(message.at, limit).unwrap_or_default();
-            let one = more.entry((account, participant)).or_insert(More {
-                account,
-                participant,
-                minute: now.minute,
-                hour: now.hour,
-                count: 0,
-            });
+            let (minute, hour) = (minute_of(message.at), hour_of(message.at));
+            let fresh = More { account, participant, minute, hour, count: 0 };
+            let one = more.entry((account, participant)).or_insert(fresh);
             one.count += 1;
         }
         if more.is_empty() {

@@ -9,18 +9,17 @@ use std::collections::BTreeMap;
 use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Channel, Direction, Failure, Message, MessageStatus};
 use offhook_domain::opt_out::{FIRST_LANGUAGE, Keyword, Said};
-use offhook_domain::usage::UsageDelta;
 use offhook_domain::{
     AccountId, AgentId, ApiKeyId, ConversationId, Id, MessageId, Micros, OptOutLogId, Timestamp, segments,
 };
 use offhook_store::opt_outs::{OptOutAction, OptOutAnswers, OptOutLogged, OptOutScope};
-use offhook_store::send_jobs::SendJob;
 use offhook_store::{StoreError, Tx};
 
 use super::App;
 use super::announce::Received;
 use super::place_messages::{Placing, place};
 use super::release_number::fail_waiting;
+use super::send_message::{Outgoing, keep};
 use crate::config::OptOutReach;
 
 /// Why a message to somebody who is opted out does not go.
@@ -150,24 +149,14 @@ async fn send(app: &App, tx: &mut Tx, answers: Vec<(Message, Option<AgentId>)>) 
     let segment = app.prices().sms_segment;
     let priced: Vec<(&Message, Micros)> =
         messages.iter().map(|message| (message, segment.times(message.segments))).collect();
-    tx.insert_messages(&priced).await?;
-    let jobs = messages.iter().zip(&placed).map(|(message, placed)| {
-        let due_at = message.at.max(placed.send_held_until);
-        SendJob { message, due_at, exempt: true }
-    });
-    tx.insert_send_jobs(&jobs.collect::<Vec<_>>()).await?;
+    let outgoing = priced.iter().zip(&agents);
+    let outgoing = outgoing.map(|((message, price), agent)| Outgoing { message, agent: agent.as_ref(), price: *price });
+    keep(tx, &outgoing.collect::<Vec<_>>(), &placed, true).await?;
     let charges = priced.iter().map(|(message, price)| {
         let (kind, reference) = (EntryKind::MessageOut, message.id.to_string());
         (&message.account_id, Posting { kind, amount: *price, reference, at: message.at })
     });
-    tx.post_all(&charges.collect::<Vec<_>>()).await?;
-    for (message, agent) in messages.iter().zip(&agents) {
-        let segments = i64::from(message.segments);
-        let delta = UsageDelta { messages_out: 1, segments, ..UsageDelta::default() };
-        let (agent, lane) = (agent.as_ref().map_or("", AgentId::as_str), message.conversation_id.as_str());
-        tx.of(&message.account_id).count_usage(message.at, Some(&message.number_id), agent, lane, delta);
-    }
-    Ok(())
+    tx.post_all(&charges.collect::<Vec<_>>()).await
 }
 
 /// A change that somebody makes for a participant, with their key.

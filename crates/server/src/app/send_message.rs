@@ -101,7 +101,7 @@ pub async fn accept_all(
     let guarding = Guarding::of(config);
     let senders = Senders::find(tx, orders).await?;
     let mut drafts: Vec<_> = orders.iter().map(|order| senders.draft(order, prices, guarding, clock.now())).collect();
-    under_campaigns(tx, config, &senders, &mut drafts).await?;
+    under_campaigns(tx, config, &mut drafts).await?;
     let looked = drafts.iter().map(|draft| draft.as_ref().ok().map(Draft::guarded)).collect::<Vec<_>>();
     let (refused, seen) = guarding.look(tx, &looked).await?;
     for (draft, refused) in drafts.iter_mut().zip(refused) {
@@ -116,7 +116,7 @@ pub async fn accept_all(
         good.map(|draft| Placing { message: &mut draft.message, agent: draft.agent.as_ref() }).collect();
     let placed = place(tx, &mut placing).await?;
     let good: Vec<&Draft<'_>> = drafts.iter().flatten().collect();
-    keep(tx, &good, &placed).await?;
+    keep(tx, &good.iter().map(|draft| draft.outgoing()).collect::<Vec<_>>(), &placed, false).await?;
     guarding.count(tx, &good.iter().map(|draft| draft.guarded()).collect::<Vec<_>>(), &seen).await?;
     charge(tx, &payers, &good).await?;
     Ok(drafts.into_iter().map(|draft| draft.map(|draft| draft.message)).collect())
@@ -131,6 +131,8 @@ struct Senders<'a> {
 /// A message that nothing speaks against so far.
 struct Draft<'a> {
     order: &'a Order,
+    /// The number it goes out from.
+    number: &'a Number,
     agent: Option<AgentId>,
     price: Micros,
     message: Message,
@@ -139,6 +141,15 @@ struct Draft<'a> {
 impl Draft<'_> {
     fn guarded(&self) -> Guarded<'_> {
         Guarded { message: &self.message, price: self.price }
+    }
+
+    /// Whether its number is one of the US.
+    fn is_of_us(&self) -> bool {
+        self.number.country.as_str() == "US"
+    }
+
+    fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing { message: &self.message, agent: self.agent.as_ref(), price: self.price }
     }
 }
 
@@ -155,13 +166,13 @@ impl<'a> Senders<'a> {
     }
 
     /// The message as it will be, but for its conversation and the time that depends on that.
-    fn draft(
-        &self,
-        order: &'a Order,
+    fn draft<'s>(
+        &'s self,
+        order: &'s Order,
         prices: Prices,
         guarding: Guarding<'_>,
         now: Timestamp,
-    ) -> Result<Draft<'a>, SendRefused> {
+    ) -> Result<Draft<'s>, SendRefused> {
         self.check_agent(order)?;
         let number = self.sender(order)?;
         let to = reachable(&order.to)?;
@@ -191,21 +202,16 @@ impl<'a> Senders<'a> {
             estimated_send_at: None,
         };
         let agent = order.agent.clone().or_else(|| number.agent_id.clone());
-        Ok(Draft { order, agent, price: prices.sms_segment.times(segments), message })
+        Ok(Draft { order, number, agent, price: prices.sms_segment.times(segments), message })
     }
 
-    /// The number an order goes out from, where it is one of the US.
-    fn us_number(&self, order: &'a Order) -> Option<&Number> {
-        self.sender(order).ok().filter(|number| number.country.as_str() == "US")
-    }
-
-    fn check_agent(&self, order: &'a Order) -> Result<(), SendRefused> {
+    fn check_agent(&self, order: &Order) -> Result<(), SendRefused> {
         let Some(id) = &order.agent else { return Ok(()) };
         let agent = self.agents.get(&(&order.account, id)).and_then(Option::as_ref).ok_or(SendRefused::NoSuchAgent)?;
         if agent.profile.enable_messaging { Ok(()) } else { Err(SendRefused::MessagingOff) }
     }
 
-    fn sender(&self, order: &'a Order) -> Result<&Number, SendRefused> {
+    fn sender<'s>(&'s self, order: &'s Order) -> Result<&'s Number, SendRefused> {
         let found = self.numbers.get(&(&order.account, &order.sender)).and_then(Option::as_ref);
         let number = found.ok_or(match order.sender {
             NumberSought::FirstOfAgent(_) => SendRefused::AgentHasNoNumber,
@@ -222,13 +228,12 @@ impl<'a> Senders<'a> {
 }
 
 /// Refuses what the US carriers know nothing of, and tells of the rest when it is likely to go, where they limit it.
-async fn under_campaigns<'a>(
+async fn under_campaigns(
     tx: &mut Tx,
     config: &Config,
-    senders: &Senders<'a>,
-    drafts: &mut [Result<Draft<'a>, SendRefused>],
+    drafts: &mut [Result<Draft<'_>, SendRefused>],
 ) -> Result<(), StoreError> {
-    let of_us = drafts.iter().flatten().filter(|draft| senders.us_number(draft.order).is_some());
+    let of_us = drafts.iter().flatten().filter(|draft| draft.is_of_us());
     let accounts = each_once(of_us.map(|draft| &draft.order.account));
     if accounts.is_empty() {
         return Ok(());
@@ -237,9 +242,8 @@ async fn under_campaigns<'a>(
     let standings: HashMap<_, _> = accounts.into_iter().zip(found).collect();
     let mut limited: BTreeMap<&NumberId, (&Standing, Vec<usize>)> = BTreeMap::new();
     for (n, place) in drafts.iter_mut().enumerate() {
-        let Ok(draft) = place else { continue };
-        let Some(number) = senders.us_number(draft.order) else { continue };
-        let standing = standings.get(&draft.order.account).and_then(Option::as_ref);
+        let Some(draft) = place.as_ref().ok().filter(|draft| draft.is_of_us()) else { continue };
+        let (number, standing) = (draft.number, standings.get(&draft.order.account).and_then(Option::as_ref));
         match outbound_sms(config, number, standing) {
             OutboundSms::RegistrationRequired => *place = Err(SendRefused::NotRegistered),
             OutboundSms::Activating => *place = Err(SendRefused::NotRegisteredYet),
@@ -309,18 +313,35 @@ async fn refuse_uncovered(
     Ok(())
 }
 
-/// Writes the messages, their jobs and their counts.
-async fn keep(tx: &mut Tx, drafts: &[&Draft<'_>], placed: &[Placed]) -> Result<(), StoreError> {
-    let messages: Vec<_> = drafts.iter().map(|draft| (&draft.message, draft.price)).collect();
+/// A message that is accepted and has its place.
+pub(super) struct Outgoing<'a> {
+    pub message: &'a Message,
+    /// Who speaks.
+    pub agent: Option<&'a AgentId>,
+    pub price: Micros,
+}
+
+/// Writes messages, their jobs and their counts. `exempt` ones go out even to somebody who is opted out.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn keep(
+    tx: &mut Tx,
+    outgoing: &[Outgoing<'_>],
+    placed: &[Placed],
+    exempt: bool,
+) -> Result<(), StoreError> {
+    let messages: Vec<_> = outgoing.iter().map(|one| (one.message, one.price)).collect();
     tx.insert_messages(&messages).await?;
-    let due = |message: &Message, placed: &Placed| message.at.max(placed.send_held_until);
-    let jobs = messages.iter().zip(placed);
-    let jobs = jobs.map(|((message, _), placed)| SendJob { message, due_at: due(message, placed), exempt: false });
+    let jobs = messages.iter().zip(placed).map(|((message, _), placed)| {
+        let due_at = message.at.max(placed.send_held_until);
+        SendJob { message, due_at, exempt }
+    });
     tx.insert_send_jobs(&jobs.collect::<Vec<_>>()).await?;
-    for Draft { agent, message, .. } in drafts {
+    for Outgoing { message, agent, .. } in outgoing {
         let segments = i64::from(message.segments);
         let delta = UsageDelta { messages_out: 1, segments, ..UsageDelta::default() };
-        let (agent, lane) = (agent.as_ref().map_or("", AgentId::as_str), message.conversation_id.as_str());
+        let (agent, lane) = (agent.map_or("", AgentId::as_str), message.conversation_id.as_str());
         tx.of(&message.account_id).count_usage(message.at, Some(&message.number_id), agent, lane, delta);
     }
     Ok(())
