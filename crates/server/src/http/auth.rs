@@ -1,5 +1,7 @@
 //! Who is asking: `Authorization: Bearer sk_…` to a [`Caller`]; and for whom: `X-Sub-Account-Id`.
 
+use std::net::IpAddr;
+
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -29,7 +31,7 @@ pub struct Caller {
     pub key: ApiKeyId,
     pub scopes: KeyScopes,
     /// The client's address, where it is known.
-    pub address: Option<String>,
+    pub address: Option<IpAddr>,
 }
 
 impl Caller {
@@ -59,10 +61,10 @@ fn identify<'a>(app: &'a App, request: &Request) -> impl Future<Output = Result<
     let asked_for = request.headers().get(SUB_ACCOUNT).filter(|id| !id.is_empty());
     let asked_for = asked_for.map(|id| AccountId::parse(id.to_str().unwrap_or_default()).ok());
     let trusted = &app.config.server.trusted_proxies;
-    let address = client_address(request.extensions(), request.headers(), trusted).map(|found| found.to_string());
+    let address = client_address(request.extensions(), request.headers(), trusted);
     async move {
         let owner = authenticate(app, hash?).await?;
-        app.keys.was_used(&owner.key, app.now(), || address.clone());
+        app.keys.was_used(&owner.key, app.now(), address);
         if !owner.scopes.allow(needed) {
             let message = format!("this key has not the scope {:?} that this needs", needed.as_str());
             return Err(ApiError::forbidden(message));

@@ -1,6 +1,7 @@
 //! What a node remembers of keys: whose they are, whom they may act for, and that they were used.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,9 +29,8 @@ pub struct KeyCache {
 /// An empty cache of keys.
 #[must_use]
 pub fn key_cache() -> KeyCache {
-    let trusted = || Cache::builder().max_capacity(MOST).time_to_live(TRUSTED_FOR).build();
     KeyCache {
-        owners: trusted(),
+        owners: Cache::builder().max_capacity(MOST).time_to_live(TRUSTED_FOR).build(),
         families: Cache::builder().max_capacity(MOST).time_to_live(TRUSTED_FOR).build(),
         noted: Cache::builder().max_capacity(MOST).time_to_live(USE_NOTED_EVERY).build(),
         uses: Arc::default(),
@@ -65,12 +65,13 @@ impl KeyCache {
     }
 
     /// Notes that a key was used, to be written down by housekeeping.
-    pub fn was_used(&self, key: &ApiKeyId, at: Timestamp, from: impl FnOnce() -> Option<String>) {
+    pub fn was_used(&self, key: &ApiKeyId, at: Timestamp, from: Option<IpAddr>) {
         if self.noted.contains_key(key) {
             return;
         }
         self.noted.insert(key.clone(), ());
-        self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), KeyUse { at, from: from() });
+        let used = KeyUse { at, from: from.map(|address| address.to_string()) };
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), used);
     }
 
     /// The uses noted since this was last asked.

@@ -62,21 +62,29 @@ impl Default for Meters {
 
 /// Lets a request pass whose key has not asked too often.
 pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
-    let caller = request.extensions().get::<Caller>().cloned();
-    let class = Class::of(request.method(), request.uri().path());
-    match check(&app, caller, class).await {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
+    let refused = match metered(&app, &request) {
+        Some((resource, class, rate)) => check(&app, resource, class, rate).await.err(),
+        None => None,
+    };
+    match refused {
+        None => next.run(request).await,
+        Some(error) => error.into_response(),
     }
 }
 
-async fn check(app: &App, caller: Option<Caller>, class: Class) -> Result<(), ApiError> {
+/// What a request takes of, where there is a limit to it.
+fn metered(app: &App, request: &Request) -> Option<(String, Class, Rate)> {
     let limits = &app.config.rate_limits;
     if app.config.mode.sandbox && !limits.in_sandbox {
-        return Ok(());
+        return None;
     }
-    let (Some(caller), Some(rate)) = (caller, class.rate(limits)) else { return Ok(()) };
-    let resource = format!("{} {}", caller.key, class.as_str());
+    let class = Class::of(request.method(), request.uri().path());
+    let rate = class.rate(limits)?;
+    let caller = request.extensions().get::<Caller>()?;
+    Some((format!("{} {}", caller.key, class.as_str()), class, rate))
+}
+
+async fn check(app: &App, resource: String, class: Class, rate: Rate) -> Result<(), ApiError> {
     let meter = app.meters.0.get_with_by_ref(&resource, || Arc::new(Mutex::new(Meter::idle())));
     match meter.lock().await.pass(app, &resource, rate).await? {
         None => Ok(()),

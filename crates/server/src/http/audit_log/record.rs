@@ -66,7 +66,7 @@ fn line_of(app: &App, request: &Request) -> Option<(Caller, AuditLine)> {
             id: AuditId::generate(now),
             actor: Actor::Key,
             key: Some(caller.key.clone()),
-            remote_address: caller.address.clone(),
+            remote_address: caller.address.map(|address| address.to_string()),
             action: action(request.method(), route),
             target: target_in_path(route, request.uri().path()),
             request_id: Some(request_id::current()).filter(|id| !id.is_empty()),
