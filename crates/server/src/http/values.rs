@@ -251,12 +251,17 @@ impl FromField for Timestamp {
     }
 }
 
+/// One of a list of words, as `parse` reads it.
+pub fn one_of<T>(value: &Value, words: &[&str], parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Problem> {
+    let text = value.as_str().ok_or_else(|| Problem::wrong_type("a string"))?;
+    parse(text).ok_or_else(|| Problem::value(format!("must be one of {}", words.join(", "))))
+}
+
 macro_rules! choices {
     ($($name:ident),+ $(,)?) => {
         $(impl FromField for $name {
             fn from_field(value: &Value) -> Result<Self, Problem> {
-                let text = value.as_str().ok_or_else(|| Problem::wrong_type("a string"))?;
-                Self::parse(text).ok_or_else(|| Problem::value(format!("must be one of {}", Self::TEXTS.join(", "))))
+                one_of(value, Self::TEXTS, Self::parse)
             }
         })+
 

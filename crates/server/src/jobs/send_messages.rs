@@ -247,12 +247,7 @@ impl<'a> Line<'a> {
     /// ended; then whatever is still claimed here is in nobody's memory, and waits again.
     async fn clear_doubt(&mut self) {
         if std::mem::take(&mut self.in_doubt) {
-            let store = &self.sender.app.store;
-            until_kept("claims in doubt", || {
-                let (line, epoch) = (self.line.to_owned(), self.hold.epoch());
-                store.write(async move |tx: &mut Tx| tx.unclaim_line(&line, epoch).await)
-            })
-            .await;
+            self.sender.unclaim(self.line, self.hold).await;
             self.queue.look_again();
         }
     }
@@ -359,6 +354,15 @@ async fn read(tx: &mut Tx, line: &str, now: Timestamp, look: &Look) -> Result<(F
 }
 
 impl SendMessages {
+    /// Gives up whatever is claimed of a line, however long the database is away: it waits again.
+    async fn unclaim(&self, line: &str, hold: &Hold) {
+        until_kept("claims in doubt", || {
+            let (line, epoch) = (line.to_owned(), hold.epoch());
+            self.app.store.write(async move |tx: &mut Tx| tx.unclaim_line(&line, epoch).await)
+        })
+        .await;
+    }
+
     /// Records outcomes in one transaction, however long the database is away. One that can't be kept ends
     /// unconfirmed, so that it does not stop the others.
     async fn record(&self, outcomes: Vec<Outcome>, hold: &Hold) -> Settled {

@@ -19,7 +19,7 @@ use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::Body;
 use crate::http::fields::{Casing, Fields, FromField, Input, Problem};
 use crate::http::once::{Once, Reply};
-use crate::http::values::{List, Text};
+use crate::http::values::{List, Text, one_of};
 
 #[derive(Debug, ToSchema)]
 pub struct CreateKey {
@@ -46,8 +46,7 @@ impl Input for CreateKey {
 
 impl FromField for KeyScope {
     fn from_field(value: &Value) -> Result<Self, Problem> {
-        let text = value.as_str().ok_or_else(|| Problem::wrong_type("a string"))?;
-        Self::parse(text).ok_or_else(|| Problem::value(format!("must be one of {}", Self::TEXTS.join(", "))))
+        one_of(value, Self::TEXTS, Self::parse)
     }
 }
 

@@ -8,6 +8,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::http::fields::{FromField, Problem};
+use crate::http::values::one_of;
 
 /// A list of words.
 pub trait Words {
@@ -20,10 +21,8 @@ pub struct Word<L>(pub &'static str, PhantomData<L>);
 
 impl<L: Words> FromField for Word<L> {
     fn from_field(value: &Value) -> Result<Self, Problem> {
-        let text = value.as_str().ok_or_else(|| Problem::wrong_type("a string"))?;
-        let word = L::ALL.iter().find(|word| **word == text);
-        word.map(|word| Self(word, PhantomData))
-            .ok_or_else(|| Problem::value(format!("must be one of {}", L::ALL.join(", "))))
+        let word = |text: &str| L::ALL.iter().find(|word| **word == text);
+        one_of(value, L::ALL, word).map(|word| Self(word, PhantomData))
     }
 }
 

@@ -22,7 +22,6 @@ use tokio::sync::Semaphore;
 use super::{Ended, FIRST_REST, Hold, LINGER, SendMessages, Sent, outcome_of};
 use crate::app::record_outcome::{Outcome, is_ours};
 use crate::app::shaping::limits_of;
-use crate::jobs::persist::until_kept;
 
 /// How many conversations one statement passes, and how many statements one look takes.
 const PASSED: usize = 64;
@@ -128,10 +127,8 @@ impl<'a> Shaped<'a> {
                 }
                 Some(_) = recording.next() => self.something_happened(),
                 rung = hold.woken(deadline), if !self.is_ending() => {
-                    if rung {
-                        self.something_happened();
-                    } else if !sending.is_empty() {
-                        // Where a carrier is slow, what fell due meanwhile is looked for all the same.
+                    // Where a carrier is slow, what fell due meanwhile is looked for all the same.
+                    if rung || !sending.is_empty() {
                         self.something_happened();
                     }
                 }
@@ -257,12 +254,7 @@ impl<'a> Shaped<'a> {
     /// As of an unlimited line.
     async fn clear_doubt(&mut self) {
         if std::mem::take(&mut self.in_doubt) {
-            let store = &self.sender.app.store;
-            until_kept("claims in doubt", || {
-                let (line, epoch) = (self.line.to_owned(), self.hold.epoch());
-                store.write(async move |tx: &mut Tx| tx.unclaim_line(&line, epoch).await)
-            })
-            .await;
+            self.sender.unclaim(self.line, self.hold).await;
             self.next = Next::Now;
         }
     }
