@@ -13,6 +13,7 @@ mod database;
 mod fake_carrier;
 mod held_row;
 mod scripted_carrier;
+mod sends_only;
 mod shape;
 
 use std::sync::Arc;
@@ -41,6 +42,8 @@ use database::Database;
 pub use fake_carrier::{Deed, FakeCarrier};
 use held_row::HeldRow;
 pub use scripted_carrier::{ScriptedCarrier, Turn};
+pub use sends_only::Sends;
+use sends_only::SendsOnly;
 pub use shape::shape;
 
 /// A running installation with one account. Requests made on it are that account's.
@@ -188,6 +191,11 @@ impl Setup {
     /// With this carrier and no other.
     pub fn carrier(self, carrier: Arc<dyn Carrier>) -> Self {
         self.carriers(move |_| Carriers::new(vec![carrier]))
+    }
+
+    /// With a carrier that only sends, and no other.
+    pub fn sending(self, sends: &Arc<impl Sends>) -> Self {
+        self.carrier(Arc::new(SendsOnly(sends.clone())))
     }
 
     /// With these carriers and no other.

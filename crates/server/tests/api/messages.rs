@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use offhook_carriers::{AvailableNumber, BuyError, Carrier, CarrierError, NumberOrder, NumberSearch, Submission};
+use offhook_carriers::Submission;
 use offhook_domain::message::{Failure, SendOutcome};
-use offhook_domain::{E164, Id, MessageId, PurchaseId};
+use offhook_domain::{Id, MessageId};
 use offhook_store::{StoreError, Tx};
 use serde_json::{Value, json};
 
-use crate::app::{Setup, TestApp, id};
+use crate::app::{Sends, Setup, TestApp, id};
 
 const OURS: &str = "+14155550100";
 const HANDSET: &str = "+14152011234";
@@ -241,29 +241,8 @@ struct TurnsAwayOnce {
     taken: std::sync::Mutex<Vec<String>>,
 }
 
-#[async_trait::async_trait]
-impl Carrier for TurnsAwayOnce {
-    fn name(&self) -> &'static str {
-        "sandbox"
-    }
-
-    async fn search(&self, _: &NumberSearch) -> Result<Vec<AvailableNumber>, CarrierError> {
-        Ok(Vec::new())
-    }
-
-    async fn buy(&self, _: &NumberOrder) -> Result<(), BuyError> {
-        Err(BuyError::Taken)
-    }
-
-    async fn find_order(&self, _: &PurchaseId) -> Result<Option<E164>, CarrierError> {
-        Ok(None)
-    }
-
-    async fn release(&self, _: &E164, _: Option<&PurchaseId>) -> Result<(), CarrierError> {
-        Ok(())
-    }
-
-    async fn send(&self, submission: &Submission) -> SendOutcome {
+impl Sends for TurnsAwayOnce {
+    fn send(&self, submission: &Submission) -> SendOutcome {
         if submission.body == "first" && !self.turned_away.swap(true, std::sync::atomic::Ordering::SeqCst) {
             return SendOutcome::NotTaken(Failure { code: "1".to_owned(), reason: "busy".to_owned() });
         }
@@ -276,7 +255,7 @@ impl Carrier for TurnsAwayOnce {
 #[tokio::test]
 async fn nothing_overtakes_a_text_that_is_tried_again() {
     let carrier = std::sync::Arc::new(TurnsAwayOnce::default());
-    let app = Setup::default().carrier(carrier.clone()).setting("OFFHOOK__SENDING__RETRY_SECONDS", "[1]").start().await;
+    let app = Setup::default().sending(&carrier).setting("OFFHOOK__SENDING__RETRY_SECONDS", "[1]").start().await;
     let agent = id(&app.post("/v1/agents").json(json!({"name": "Desk"})).await.ok());
     app.number_of(&agent, OURS).await;
     let mut last = String::new();

@@ -4,17 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use offhook_carriers::{AvailableNumber, BuyError, Carrier, CarrierError, NumberOrder, NumberSearch, Submission};
+use offhook_carriers::Submission;
+use offhook_domain::Timestamp;
 use offhook_domain::message::{Failure, SendOutcome};
-use offhook_domain::{E164, PurchaseId, Timestamp};
 use offhook_server::app::registration::{self, CampaignCommand, CampaignReport};
 use offhook_server::lifecycle::Lifecycle;
 use offhook_server::serve;
 use offhook_store::Engine;
 use serde_json::{Value, json};
 
-use crate::app::{Setup, TestApp};
+use crate::app::{Sends, Setup, TestApp};
 use crate::registration::form;
 
 /// Slots are kept exactly; when a message leaves is up to a busy machine.
@@ -52,29 +51,8 @@ impl Recorder {
     }
 }
 
-#[async_trait]
-impl Carrier for Recorder {
-    fn name(&self) -> &'static str {
-        "sandbox"
-    }
-
-    async fn search(&self, _: &NumberSearch) -> Result<Vec<AvailableNumber>, CarrierError> {
-        Ok(Vec::new())
-    }
-
-    async fn buy(&self, _: &NumberOrder) -> Result<(), BuyError> {
-        Err(BuyError::Taken)
-    }
-
-    async fn find_order(&self, _: &PurchaseId) -> Result<Option<E164>, CarrierError> {
-        Ok(None)
-    }
-
-    async fn release(&self, _: &E164, _: Option<&PurchaseId>) -> Result<(), CarrierError> {
-        Ok(())
-    }
-
-    async fn send(&self, submission: &Submission) -> SendOutcome {
+impl Sends for Recorder {
+    fn send(&self, submission: &Submission) -> SendOutcome {
         let mut busy = self.busy.lock().unwrap();
         if *busy > 0 {
             *busy -= 1;
@@ -94,7 +72,7 @@ impl Carrier for Recorder {
 /// An account whose campaign is approved as of a class, and the carrier.
 async fn campaign(setup: Setup, registration_type: &str, class: &str) -> (TestApp, Arc<Recorder>) {
     let carrier = Arc::new(Recorder::default());
-    let app = setup.carrier(carrier.clone()).start().await;
+    let app = setup.sending(&carrier).start().await;
     app.post("/v1/register").json(form(registration_type)).await.ok();
     let run = async |command| registration::run(&app.app.store, &*app.app.clock, command).await;
     let CampaignReport::Listed { campaigns } = run(CampaignCommand::List { all: false }).await else { panic!() };
@@ -237,11 +215,8 @@ async fn a_message_that_waited_long_for_its_turn_is_tried_again_all_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_has_a_limit_of_its_own_without_a_campaign() {
     let carrier = Arc::new(Recorder::default());
-    let app = Setup::default()
-        .carrier(carrier.clone())
-        .setting("OFFHOOK__SHAPING__NUMBER_MESSAGES_PER_SECOND", 40)
-        .start()
-        .await;
+    let app =
+        Setup::default().sending(&carrier).setting("OFFHOOK__SHAPING__NUMBER_MESSAGES_PER_SECOND", 40).start().await;
     app.number("+14155550100").await;
     for n in 0..40 {
         send(&app, "+14155550100", n, n).await;
