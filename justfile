@@ -28,6 +28,7 @@ lint:
 # Measures; see benches/README.md. Arguments name engines and scenarios.
 bench *SCENARIOS:
     cargo build --release --locked -p offhook-server -p offhook-benches
+    cargo build --release --locked -p offhook-testkit --example smsc
     ./target/release/offhook-benches {{ SCENARIOS }}
 
 # Kills the server so many times on each engine, and breaks all else a tenth as often; and accounts for everything.
@@ -38,3 +39,7 @@ faults ROUNDS="200" DOWN_SECONDS="60":
 model STORIES="2000":
     OFFHOOK_MODEL_CASES={{ STORIES }} ./test api
 
+
+# Searches for octets that a parser minds, for so many seconds each; one target or all. See fuzz/src/lib.rs.
+fuzz TARGET="all" SECONDS="60":
+    ./fuzz/run.sh {{ TARGET }} {{ SECONDS }}

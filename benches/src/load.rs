@@ -102,6 +102,7 @@ async fn all(mut clients: JoinSet<Latencies>) -> Latencies {
 
 async fn send(wire: &mut Wire, target: &Target, (method, path, body): Ask) -> Answer {
     let answer = wire.ask(method, &path, target.key, &body).await.unwrap();
-    assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+    // Kannel says 202.
+    assert!((200..300).contains(&answer.status), "{path}: {}", String::from_utf8_lossy(&answer.body));
     answer
 }

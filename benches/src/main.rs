@@ -13,6 +13,8 @@
 
 mod bare;
 mod fill;
+mod https;
+mod kannel;
 mod latency;
 mod load;
 mod postgres;
@@ -26,7 +28,7 @@ use scenarios::Bench;
 use table::Table;
 
 const USAGE: &str =
-    "usage: offhook-benches [sqlite|postgres] [accept] [inbound] [webhooks] [numbers] [life] [shaped] [filled] [soak]
+    "usage: offhook-benches [sqlite|postgres] [accept] [inbound] [webhooks] [numbers] [life] [shaped] [smpp] [filled] [soak]
 Without a scenario: all but filled and soak, which take long. Without an engine: both.";
 
 fn main() {

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -15,11 +16,18 @@ pub type Take = dyn Fn(&str, &[u8]) + Send + Sync;
 /// Listens on a free port, or on the one given, until it is dropped.
 pub struct Receiver {
     pub address: SocketAddr,
+    scheme: &'static str,
     _alive: mpsc::Sender<()>,
 }
 
 impl Receiver {
     pub async fn start(port: u16, take: Arc<Take>) -> Self {
+        Self::start_with(port, take, None).await
+    }
+
+    /// Over TLS where there is an acceptor.
+    pub async fn start_with(port: u16, take: Arc<Take>, tls: Option<TlsAcceptor>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (alive, mut dropped) = mpsc::channel::<()>(1);
@@ -33,23 +41,32 @@ impl Receiver {
                     tokio::select! {
                         accepted = listener.accept() => {
                             let (stream, _) = accepted.unwrap();
-                            tokio::spawn(serve(stream, take.clone()));
+                            stream.set_nodelay(true).unwrap();
+                            let (take, tls) = (take.clone(), tls.clone());
+                            tokio::spawn(async move {
+                                match tls {
+                                    None => serve(stream, take).await,
+                                    Some(tls) => {
+                                        let Ok(stream) = tls.accept(stream).await else { return };
+                                        serve(stream, take).await;
+                                    }
+                                }
+                            });
                         }
                         _ = dropped.recv() => return,
                     }
                 }
             });
         });
-        Self { address, _alive: alive }
+        Self { address, scheme, _alive: alive }
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 }
 
-async fn serve(mut stream: TcpStream, take: Arc<Take>) {
-    stream.set_nodelay(true).unwrap();
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, take: Arc<Take>) {
     let mut buffer = Vec::with_capacity(8192);
     loop {
         let head = loop {
@@ -80,6 +97,6 @@ async fn serve(mut stream: TcpStream, take: Arc<Take>) {
     }
 }
 
-async fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> bool {
+async fn fill(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> bool {
     stream.read_buf(buffer).await.is_ok_and(|read| read > 0)
 }

@@ -66,12 +66,33 @@ pub struct Server {
 }
 
 impl Server {
+    /// In sandbox mode.
     pub async fn start(data: &Data, settings: &[(&str, &str)]) -> Self {
+        Self::run("dev", data, settings).await
+    }
+
+    /// As configured.
+    pub async fn serve(data: &Data, settings: &[(&str, &str)]) -> Self {
+        Self::run("serve", data, settings).await
+    }
+
+    /// Has the program do something else beside it.
+    pub fn command(&self, data: &Data, settings: &[(&str, &str)], words: &[&str]) {
+        let mut command = Command::new(binary());
+        command.args(words).env_clear().env("OFFHOOK_DATA", data.folder.path()).envs(settings.iter().copied());
+        if let Some(url) = &data.url {
+            command.env("DATABASE_URL", url);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    async fn run(mode: &str, data: &Data, settings: &[(&str, &str)]) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let mut command = Command::new(binary());
         let log = std::fs::File::options().create(true).append(true).open(data.folder.path().join("log")).unwrap();
-        command.arg("dev").env_clear().stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command.arg(mode).env_clear().stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command.env("OFFHOOK_LISTEN", &address).env("OFFHOOK_DATA", data.folder.path());
         command.env("OFFHOOK_BOOTSTRAP_KEY", KEY).env("OFFHOOK__LIMITS__NUMBERS_PER_ACCOUNT", "1000");
         command.envs(settings.iter().copied());

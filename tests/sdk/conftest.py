@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 from agentphone import AgentPhoneError
 
+from harness.bucket import Bucket
 from harness.clients import connect as connect_client
 from harness.handset import Handset
 from harness.mailbox import Mailbox
+from harness.pictures import Pictures
 from harness.receiver import Receiver
 from harness.server import OffhookProcess
 
@@ -35,11 +37,27 @@ def mailbox():
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, mailbox: Mailbox):
+def bucket():
+    """Where the server keeps files."""
+    opened = Bucket()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def pictures():
+    """Where somebody else has theirs."""
+    opened = Pictures()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, mailbox: Mailbox, bucket: Bucket):
     binary = os.environ.get("OFFHOOK_BIN")
     if not binary:
         pytest.exit("OFFHOOK_BIN must name the offhook binary", returncode=2)
-    settings = {"OFFHOOK__MAIL__SMTP_URL": mailbox.url}
+    settings = {"OFFHOOK__MAIL__SMTP_URL": mailbox.url, **bucket.settings}
     process = OffhookProcess(os.path.abspath(binary), tmp_path_factory.mktemp("offhook"), settings)
     try:
         process.wait_until_ready()

@@ -107,15 +107,16 @@ async def test_a_known_sender_comes_with_name(client, agent, number, handset, re
     }
 
 
-async def test_a_picture_without_words_arrives(client, agent, number, handset, receiver, account_webhook):
-    await handset.texts(number.phone_number, media_urls=["https://media.example/receipt.png"])
+async def test_a_picture_without_words_arrives(client, agent, number, handset, receiver, account_webhook, pictures):
+    await handset.texts(number.phone_number, media_urls=[pictures.url("receipt.png")])
 
     event = (await receiver.delivers("")).opened_with(account_webhook.secret)
 
     assert event.channel == "mms"
     assert event.data.message == ""
-    assert event.data.media_urls == ["https://media.example/receipt.png"]
-    assert event.data.media_url == "https://media.example/receipt.png"
+    [link] = event.data.media_urls
+    assert "/media/med_" in link
+    assert event.data.media_url == link
 
 
 async def test_the_numbers_external_id_comes_along(agent, buy_number, handset, receiver, account_webhook):

@@ -81,19 +81,20 @@ async def test_a_number_sends_without_naming_its_agent(client, agent, number, ha
     assert [message["body"] for message in await handset.receives(2)] == ["by id", "by number"]
 
 
-@pytest.mark.parametrize(
-    "media", [dict(media_urls=["https://media.example/menu.jpg"]), dict(media_url="https://media.example/menu.jpg")]
-)
-async def test_a_picture_needs_no_words(client, agent, number, handset, media):
+@pytest.mark.parametrize("old", [False, True])
+async def test_a_picture_needs_no_words(client, agent, number, handset, pictures, old):
+    menu = pictures.url("menu.png")
+    media = dict(media_url=menu) if old else dict(media_urls=[menu])
     sent = await client.messages.send(agent_id=agent.id, to_number=handset.number, **media)
 
-    assert sent["media_urls"] == ["https://media.example/menu.jpg"]
+    assert sent["media_urls"] == [menu]
     [received] = await handset.receives(1)
-    assert received["mediaUrls"] == ["https://media.example/menu.jpg"]
+    [link] = received["mediaUrls"]
+    assert "/media/med_" in link
     delivered = await message_once(client, sent, status="delivered")
     assert (delivered.body, delivered.channel) == ("", "mms")
-    assert delivered.media_urls == ["https://media.example/menu.jpg"]
-    assert delivered.media_url == "https://media.example/menu.jpg"
+    assert delivered.media_urls == [menu]
+    assert delivered.media_url == menu
 
 
 async def test_features_of_another_channel_degrade_silently(client, agent, number, handset):

@@ -6,6 +6,7 @@ mod inbound;
 mod life;
 mod numbers;
 mod shaped;
+mod smpp;
 mod soak;
 mod webhooks;
 
@@ -36,17 +37,19 @@ pub enum Scenario {
     Numbers,
     Life,
     Shaped,
+    Smpp,
     Filled,
     Soak,
 }
 
-const SCENARIOS: [(&str, Scenario); 8] = [
+const SCENARIOS: [(&str, Scenario); 9] = [
     ("accept", Scenario::Accept),
     ("inbound", Scenario::Inbound),
     ("webhooks", Scenario::Webhooks),
     ("numbers", Scenario::Numbers),
     ("life", Scenario::Life),
     ("shaped", Scenario::Shaped),
+    ("smpp", Scenario::Smpp),
     ("filled", Scenario::Filled),
     ("soak", Scenario::Soak),
 ];
@@ -91,6 +94,7 @@ pub async fn run(bench: &mut Bench, Step(scenario, engine): Step) {
         Scenario::Numbers => numbers::run(&mut bench.table, &data, "").await,
         Scenario::Life => life::run(&mut bench.table, &data).await,
         Scenario::Shaped => shaped::run(&mut bench.table, &data).await,
+        Scenario::Smpp => smpp::run(&mut bench.table, &data).await,
         Scenario::Filled => filled::run(&mut bench.table, &data).await,
         Scenario::Soak => soak::run(&mut bench.table, &data).await,
     }

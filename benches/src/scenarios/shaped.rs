@@ -23,14 +23,14 @@ const SPAN: Duration = Duration::from_secs(20);
 const NUMBERS: usize = 4;
 const RATE: f64 = 225.0;
 
-const DELIVERED: Sql = Sql("SELECT delivered_at, CASE WHEN account_id = $1 THEN 1 ELSE 0 END FROM messages
-    WHERE delivered_at >= $2 AND delivered_at < $3");
+/// By when the sandbox's network took them: receipts come later, and in batches.
+const TAKEN: Sql = Sql("SELECT at, sender FROM sandbox_messages WHERE at >= $1 AND at < $2");
 
 pub async fn run(table: &mut Table, data: &Data) {
     // So that there is a schema.
     Server::start(data, &[]).await.stop();
     let others = std::env::var("BENCH_OTHERS").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000);
-    let fast = fill(data, others).await;
+    fill(data, others).await;
     let server = Server::start(data, &[]).await;
     let clock = SystemClock::default();
     let begin = clock.now().plus(WARM_UP);
@@ -40,13 +40,13 @@ pub async fn run(table: &mut Table, data: &Data) {
     let end = begin.plus(SPAN);
     let store = data.open().await;
     let asked = async move |tx: &mut Tx| {
-        let values = [fast.clone().into_value(), begin.into_value(), end.into_value()];
-        let rows = tx.rows(DELIVERED, values).await?;
-        let read = rows.into_iter().map(|mut row| Ok((row.take::<i64>()?, row.take::<i64>()? == 1)));
-        read.collect::<Result<Vec<(i64, bool)>, StoreError>>()
+        let rows = tx.rows(TAKEN, [begin.into_value(), end.into_value()]).await?;
+        let read = rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?)));
+        read.collect::<Result<Vec<(i64, String)>, StoreError>>()
     };
     let went = store.read(asked).await.unwrap();
-    let mut fast: Vec<i64> = went.iter().filter(|(_, fast)| *fast).map(|(at, _)| *at).collect();
+    let fast: Vec<String> = (0..NUMBERS).map(digits).collect();
+    let mut fast: Vec<i64> = went.iter().filter(|(_, sender)| fast.contains(sender)).map(|(at, _)| *at).collect();
     fast.sort_unstable();
     let seconds = SPAN.as_secs_f64();
     let rate = fast.len() as f64 / seconds;
@@ -68,10 +68,9 @@ fn class(n: usize) -> (RegistrationType, CampaignClass) {
     }
 }
 
-/// Accounts with campaigns and with more to send than they may in the time; the fast one's.
-async fn fill(data: &Data, others: usize) -> AccountId {
+/// Accounts with campaigns and with more to send than they may in the time; the fast one's first.
+async fn fill(data: &Data, others: usize) {
     let store = data.open().await;
-    let mut fast = None;
     for n in 0..=others {
         let ((registered, class), numbers, conversations) = match n {
             0 => ((RegistrationType::HighVolume, CampaignClass::HighestTrust), NUMBERS, 200),
@@ -89,12 +88,14 @@ async fn fill(data: &Data, others: usize) -> AccountId {
                 tx.of(&account).insert_number(&number).await?;
                 write(tx, &clock, &number, conversations, each).await?;
             }
-            Ok::<_, StoreError>(account)
+            Ok::<_, StoreError>(())
         };
-        let account = store.write(work).await.unwrap();
-        fast.get_or_insert(account);
+        store.write(work).await.unwrap();
     }
-    fast.expect("at least one")
+}
+
+fn digits(nth: usize) -> String {
+    format!("+1415201{nth:04}")
 }
 
 async fn open_account(
@@ -128,7 +129,7 @@ fn number_of(account: &AccountId, nth: usize, now: Timestamp) -> Number {
     Number {
         id: NumberId::generate(now),
         account_id: account.clone(),
-        phone_number: E164::parse(&format!("+1415201{nth:04}")).unwrap(),
+        phone_number: E164::parse(&digits(nth)).unwrap(),
         country: Country::parse("US").unwrap(),
         status: NumberStatus::Active,
         kind: "sms".to_owned(),

@@ -3,15 +3,31 @@
 //! In: orders and messages of the platform. Out: outcomes at once, and [`Inbound`] things later. A carrier
 //! keeps nothing of ours and never reaches the store.
 
+mod hooks;
+mod inventory;
+mod names;
+mod rest;
 mod sandbox;
+pub mod sip;
+pub mod smpp;
+pub mod telnyx;
+pub mod twilio;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use http::HeaderValue;
 use offhook_domain::campaign::{Decision, RegistrationType};
 use offhook_domain::message::{Failure, ReceiptStatus, SendOutcome};
 use offhook_domain::{CampaignId, Country, E164, MessageId, PurchaseId, Timestamp};
+use tokio_util::sync::CancellationToken;
+use url::Url;
 
+pub use hooks::{Answer, Hook, HookRefused, Hooks};
+pub use inventory::{Inventory, Stocked, WithInventory};
+pub use names::intern;
+pub use rest::ClientUnbuildable;
 pub use sandbox::{AirPayload, HandsetMessage, NAME as SANDBOX, Sale, SandboxCarrier, SandboxWorld, WorldError};
 
 /// A way to the telephone network.
@@ -48,6 +64,49 @@ pub trait Carrier: Send + Sync {
     /// Hands over one message. Says precisely whether the carrier has it.
     async fn send(&self, submission: &Submission) -> SendOutcome;
 
+    /// Keeps connections of its own until `stop`, where it has any, and brings to `sink` what comes over them.
+    async fn run(&self, sink: Arc<dyn InboundSink>, stop: CancellationToken) {
+        drop(sink);
+        stop.cancelled().await;
+    }
+
+    /// How the connections of its own stand, where it has any.
+    fn links(&self) -> Vec<smpp::LinkStatus> {
+        Vec::new()
+    }
+
+    /// Who reads what it posts to us, where it does so.
+    fn hooks(&self) -> Option<&dyn Hooks> {
+        None
+    }
+
+    /// What has to be sent along, as `Authorization`, to get a file that it says came with a message. Only where `url` is on
+    /// a server of its own: whoever else is asked must not learn it.
+    fn media_login(&self, _url: &Url) -> Option<HeaderValue> {
+        None
+    }
+
+    /// What an operator should know of it: whether it lets us in, and whether it is set up to bring us what comes. With
+    /// `repair`, what can be put right is.
+    ///
+    /// # Errors
+    /// [`CarrierError`]: it can't be reached, or does not let us in.
+    async fn check(&self, repair: bool) -> Result<Vec<Finding>, CarrierError> {
+        let _ = repair;
+        Ok(Vec::new())
+    }
+
+    /// Whether a message with media can go out over it to somebody, as far as it knows beforehand. One that can't must say
+    /// so here, for what is refused before it is accepted costs nothing.
+    fn takes_media(&self, _to: &str) -> bool {
+        true
+    }
+
+    /// Whether it carries messages at all. What is sent over one that does not must be refused before it is accepted.
+    fn takes_texts(&self) -> bool {
+        true
+    }
+
     /// What it decides on a registration, which it is told of as often as it says that it has not decided yet. Without a
     /// say in it, an operator decides.
     ///
@@ -73,6 +132,14 @@ pub trait Carrier: Send + Sync {
     async fn refresh_locations(&self, _numbers: &[E164]) -> Result<Option<Duration>, CarrierError> {
         Ok(None)
     }
+}
+
+/// Something that a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    Good(String),
+    /// Wrong, and what to do about it.
+    Bad(String),
 }
 
 /// A registration that a carrier is to decide on.

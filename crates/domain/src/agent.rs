@@ -4,33 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, AgentId};
 use crate::time::Timestamp;
+use crate::words::words;
 
-macro_rules! choices {
-    ($($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? })+) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-        pub enum $name { $(#[serde(rename = $text)] $variant),+ }
-
-        impl $name {
-            pub const TEXTS: &'static [&'static str] = &[$($text),+];
-
-            #[must_use]
-            pub fn parse(text: &str) -> Option<Self> {
-                match text {
-                    $($text => Some(Self::$variant),)+
-                    _ => None,
-                }
-            }
-
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-        }
-    )+};
-}
-
-choices! {
+words! {
     /// Who speaks on a call: the customer's webhook or the built-in model.
     VoiceMode { Webhook = "webhook", Hosted = "hosted" }
     ModelTier { Turbo = "turbo", Balanced = "balanced", Max = "max" }

@@ -27,6 +27,10 @@ pub struct Conversation {
     pub created_at: Timestamp,
     /// Whether its number is still held.
     pub number_active: bool,
+    /// Who provides its number.
+    pub number_carrier: String,
+    /// Its number's, ISO 3166-1 alpha-2.
+    pub number_country: String,
     /// Whether the other side asked to be left alone.
     pub opted_out: bool,
 }

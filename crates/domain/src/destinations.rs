@@ -13,6 +13,11 @@ const EVERYWHERE: &[&str] = &[
     "116000", "116006", "116111", "116117", "116123", "741741",
 ];
 
+/// What is looked for behind digits that are dialled first, such as a 9 for an outside line.
+const EMERGENCY: &[&str] = &["911", "112", "999", "988"];
+/// Codes of companies are no longer.
+const LONGEST_CODE: usize = 6;
+
 /// Emergency numbers of countries, behind their country code: somebody may write +49 110.
 const BEHIND_COUNTRY_CODE: &[(&str, &[&str])] = &[
     ("1", &["911", "988"]),
@@ -35,15 +40,26 @@ const BEHIND_COUNTRY_CODE: &[(&str, &[&str])] = &[
 #[must_use]
 pub fn is_service_line(destination: &str) -> bool {
     match destination.strip_prefix('+') {
-        None => is_n11(destination) || EVERYWHERE.contains(&destination),
+        None => is_service_code(destination),
         Some(digits) => {
             let national = digits.strip_prefix('1').and_then(|rest| rest.get(..3));
-            national.is_some_and(|area| is_n11(area) || area == "988")
+            digits.len() <= LONGEST_CODE && is_service_code(digits)
+                || national.is_some_and(|area| is_n11(area) || area == "988")
                 || BEHIND_COUNTRY_CODE
                     .iter()
                     .any(|(code, lines)| digits.strip_prefix(code).is_some_and(|rest| lines.contains(&rest)))
         }
     }
+}
+
+/// A code without a country: no company's begins with 0 or 1, and digits dialled first, or twice, hide none of the lines
+/// that are never texted.
+fn is_service_code(code: &str) -> bool {
+    let is_dialled_first = |before: &str| before.bytes().all(|digit| matches!(digit, b'0' | b'1' | b'9'));
+    code.starts_with(['0', '1'])
+        || is_n11(code)
+        || EVERYWHERE.contains(&code)
+        || EMERGENCY.iter().any(|line| code.strip_suffix(line).is_some_and(is_dialled_first))
 }
 
 /// The N11 codes of the North American plan.
@@ -72,6 +88,17 @@ mod tests {
             "+19115550100",
             "+49110",
             "+44999",
+            "00911",
+            "0911",
+            "1911",
+            "9911",
+            "911911",
+            "00112",
+            "0112",
+            "00999",
+            "000911",
+            "+911",
+            "+112",
         ] {
             assert!(is_service_line(line), "{line}");
         }
@@ -79,7 +106,18 @@ mod tests {
 
     #[test]
     fn people_and_companies_are_no_service_lines() {
-        for line in ["72345", "+14155550100", "+4930110110", "+442079460000", "22000", "+12115", "+33612345678"] {
+        for line in [
+            "72345",
+            "91100",
+            "98811",
+            "29911",
+            "+14155550100",
+            "+4930110110",
+            "+442079460000",
+            "22000",
+            "+12115",
+            "+33612345678",
+        ] {
             assert_eq!(is_service_line(line), line == "+12115", "{line}");
         }
     }

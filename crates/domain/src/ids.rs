@@ -95,6 +95,8 @@ ids! {
     ConversationId "conv_",
     /// A message, in or out.
     MessageId "msg_",
+    /// A file that goes with a message.
+    MediaId "med_",
     /// A phone call.
     CallId "call_",
     /// One turn of a call's transcript.

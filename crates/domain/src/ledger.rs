@@ -76,6 +76,10 @@ pub enum EntryKind {
     MessageOut,
     MessageIn,
     MessageRefund,
+    /// An answered call.
+    Call,
+    /// Recording of an account's calls, for one period.
+    Recording,
     /// A fee of the US carriers.
     Registration,
 }
@@ -92,6 +96,8 @@ impl EntryKind {
             Self::MessageOut => "message_out",
             Self::MessageIn => "message_in",
             Self::MessageRefund => "message_refund",
+            Self::Call => "call",
+            Self::Recording => "recording",
             Self::Registration => "registration",
         }
     }
@@ -104,9 +110,12 @@ impl EntryKind {
             Self::NumberHold => (Book::Wallet, Book::Held),
             Self::NumberHoldReturned => (Book::Held, Book::Wallet),
             Self::NumberBought => (Book::Held, Book::Revenue),
-            Self::NumberRenewed | Self::MessageOut | Self::MessageIn | Self::Registration => {
-                (Book::Wallet, Book::Revenue)
-            }
+            Self::NumberRenewed
+            | Self::MessageOut
+            | Self::MessageIn
+            | Self::Call
+            | Self::Recording
+            | Self::Registration => (Book::Wallet, Book::Revenue),
             Self::MessageRefund => (Book::Revenue, Book::Wallet),
         }
     }
@@ -154,6 +163,14 @@ pub struct Prices {
     pub number_period: Micros,
     /// One SMS segment, either way.
     pub sms_segment: Micros,
+    /// A minute of a call that the customer's webhook answers.
+    pub voice_minute: Micros,
+    /// A minute of one that the built-in model answers.
+    pub hosted_voice_minute: Micros,
+    /// What a call costs at the least, once it is answered.
+    pub call_least: Micros,
+    /// Recording of an account's calls, for one period.
+    pub recording_period: Micros,
     /// Granted to a fresh account.
     pub sign_up_credit: Micros,
 }

@@ -6,7 +6,9 @@
 
 pub mod agent;
 pub mod call;
+pub mod call_routing;
 pub mod campaign;
+pub mod circuit;
 pub mod contact;
 pub mod conversation;
 pub mod destinations;
@@ -22,11 +24,15 @@ pub mod opt_out;
 pub mod phone;
 pub mod pii;
 pub mod purchase;
+pub mod routing;
 pub mod segments;
 pub mod shaping;
+pub mod sip_trunk;
 pub mod time;
 pub mod usage;
+pub mod vcard;
 pub mod webhook;
+mod words;
 
 pub use ids::*;
 pub use key_scope::{KeyScope, KeyScopes};

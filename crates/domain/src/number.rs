@@ -68,6 +68,28 @@ impl Number {
     }
 }
 
+/// Why a number was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseReason {
+    /// Somebody asked for it.
+    Requested,
+    /// Its `expiresAt` had come.
+    Expired,
+    /// It was not paid for, and the grace was over.
+    Unpaid,
+}
+
+impl ReleaseReason {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Expired => "expired",
+            Self::Unpaid => "unpaid",
+        }
+    }
+}
+
 /// What a number shows of its owner on phones that can show it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContactCard {

@@ -2,7 +2,10 @@
 //!
 //! In: the text of a message. Out: which keyword it is, if it is one and nothing else. Never here: who is opted out.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use unicode_normalization::UnicodeNormalization;
 
 /// The words that carriers ask every sender of the North American networks to know.
 const ALWAYS: [(Keyword, &[&str]); 3] = [
@@ -69,7 +72,8 @@ impl Keywords {
     /// The keyword that a text is, where it is one and nothing else.
     #[must_use]
     pub fn read(&self, text: &str) -> Option<Said<'_>> {
-        let inner = bare(text);
+        let text = without_keycaps(text);
+        let inner = bare(&text);
         // Most texts end here, for one look at their length. Capitals may be longer than small letters, but not so much.
         if inner.is_empty()
             || inner.len() > LONGEST * 16
@@ -77,7 +81,11 @@ impl Keywords {
         {
             return None;
         }
-        let (word, (keyword, language)) = self.known.get_key_value(&plain(inner))?;
+        let spaced = plain(inner);
+        let known = |word: &str| self.known.get_key_value(word);
+        let (word, (keyword, language)) = known(&spaced)
+            .or_else(|| known(said_again(&spaced)?))
+            .or_else(|| inner.contains('.').then(|| plain(&inner.replace('.', ""))).and_then(|word| known(&word)))?;
         let only_if_out = *keyword == Keyword::Start && word == AMBIGUOUS;
         Some(Said { keyword: *keyword, word, language, only_if_out })
     }
@@ -94,12 +102,46 @@ fn bare(text: &str) -> &str {
     text.trim_matches(|c: char| !c.is_alphanumeric())
 }
 
-/// As it is compared: without capitals, one blank for any hyphens and blanks within.
+/// Without digits in boxes, which are pictures.
+fn without_keycaps(text: &str) -> Cow<'_, str> {
+    const BOX: char = '\u{20e3}';
+    if !text.contains(BOX) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != BOX {
+            plain.push(c);
+            continue;
+        }
+        if plain.ends_with('\u{fe0f}') {
+            plain.pop();
+        }
+        if plain.ends_with(|c: char| c.is_ascii_digit()) {
+            plain.pop();
+        }
+        plain.push(' ');
+    }
+    Cow::Owned(plain)
+}
+
+/// What is said where the same is said several times.
+fn said_again(plain: &str) -> Option<&str> {
+    let words: Vec<&str> = plain.split(' ').collect();
+    let once = (1..=words.len() / 2)
+        .filter(|length| words.len().is_multiple_of(*length))
+        .find(|length| words.chunks(*length).all(|chunk| *chunk == words[..*length]))?;
+    let length: usize = words[..once].iter().map(|word| word.len()).sum();
+    plain.get(..length + once - 1)
+}
+
+/// As it is compared: without capitals and forms of letters, one blank for any hyphens, stops and blanks within.
 fn plain(word: &str) -> String {
     let mut plain = String::with_capacity(word.len());
     let mut gap = false;
-    for c in bare(word).chars() {
-        if c.is_whitespace() || matches!(c, '-' | '\u{2010}'..='\u{2015}' | '_') {
+    let one_form: String = bare(word).nfkc().collect();
+    for c in bare(&one_form).chars() {
+        if c.is_whitespace() || matches!(c, '-' | '.' | ',' | ';' | '!' | '?' | '\u{2010}'..='\u{2015}' | '_') {
             gap = true;
             continue;
         }
@@ -148,6 +190,16 @@ mod tests {
             "Opt out",
             "opt-out",
             "OPT – OUT",
+            "ＳＴＯＰ",
+            "S.T.O.P.",
+            "s.t.o.p",
+            "opt.out",
+            "STOP STOP",
+            "Stop! Stop! STOP",
+            "stop all stop all",
+            "1\u{fe0f}\u{20e3}STOP",
+            "STOP 2\u{fe0f}\u{20e3}",
+            "𝐒𝐓𝐎𝐏",
         ] {
             assert_eq!(read(text), Some((Keyword::Stop, "en".to_owned())), "{text}");
         }
@@ -159,8 +211,23 @@ mod tests {
 
     #[test]
     fn only_the_whole_message_is_a_keyword() {
-        for text in ["Please stop by", "stop it", "don't stop", "the end", "help me", "", "🛑", "...", "st op", "stopp"]
-        {
+        for text in [
+            "Please stop by",
+            "stop it",
+            "don't stop",
+            "the end",
+            "help me",
+            "",
+            "🛑",
+            "...",
+            "st op",
+            "stopp",
+            "stop start",
+            "1 stop",
+            "stop. it",
+            "the.end",
+            "e n d",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }
@@ -208,7 +275,7 @@ mod tests {
             other in "[a-z]{1,8}",
             first in any::<bool>(),
         ) {
-            prop_assume!(!(word == "STOP" && other == "all"));
+            prop_assume!(!(word.eq_ignore_ascii_case(&other) || word == "STOP" && other == "all"));
             let text = if first { format!("{other} {word}") } else { format!("{word} {other}") };
             prop_assert!(keywords().read(&text).is_none());
         }

@@ -4,12 +4,16 @@ use std::fmt;
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType, Region};
 
+use crate::destinations;
 use crate::ids::{GroupId, Id};
 
 /// A phone number in E.164 (ITU-T E.164 §6): `+`, then at most 15 digits. Its length is right for its
 /// country; that somebody has it is not promised.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct E164(String);
+
+/// Of a number with its country code.
+const MOST_DIGITS: usize = 15;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be a phone number, best in E.164 such as +14155550100")]
@@ -33,15 +37,16 @@ impl E164 {
         if is_plain_nanp(text) {
             return Ok(Self(text.to_owned()));
         }
-        if text.len() > 40 || !text.chars().all(is_dialable) {
-            return Err(NotAPhoneNumber);
+        let mut read = digits(text, country)?;
+        // What was read may hold a prefix that is no part of the number (+55 0 …), and would read as another one next time.
+        for _ in 0..3 {
+            let again = if is_plain_nanp(&read) { read.clone() } else { digits(&read, country)? };
+            if again == read {
+                return Ok(Self(read));
+            }
+            read = again;
         }
-        let number = PHONE_NUMBER_UTIL.parse(text, Some(country.region())).map_err(|_| NotAPhoneNumber)?;
-        if !PHONE_NUMBER_UTIL.is_possible_number(&number) {
-            return Err(NotAPhoneNumber);
-        }
-        let text = PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164);
-        Ok(Self(text.into_owned()))
+        Err(NotAPhoneNumber)
     }
 
     #[must_use]
@@ -57,6 +62,16 @@ impl E164 {
         region
             .or_else(|| PHONE_NUMBER_UTIL.get_region_for_country_code(number.country_code))
             .and_then(Country::from_region)
+    }
+
+    /// Whether it may be a number of this country: one of a range that is not known yet may be of any with its calling code.
+    #[must_use]
+    pub fn may_be_of(&self, country: Country) -> bool {
+        let Ok(number) = PHONE_NUMBER_UTIL.parse(&self.0, None) else { return false };
+        match PHONE_NUMBER_UTIL.get_region_for_number(&number) {
+            Some(region) => Country::from_region(region) == Some(country),
+            None => PHONE_NUMBER_UTIL.get_country_code_for_region(country.region()) == Some(number.country_code),
+        }
     }
 
     /// The three digits behind `+1`, for numbers of the North American plan.
@@ -79,6 +94,23 @@ impl E164 {
             _ => LineType::Unknown,
         }
     }
+}
+
+/// As E.164, whether or not it reads the same again.
+fn digits(text: &str, country: Country) -> Result<String, NotAPhoneNumber> {
+    if text.len() > 40 || !text.chars().all(is_dialable) || text.rfind('+').is_some_and(|last| last > 0) {
+        return Err(NotAPhoneNumber);
+    }
+    let number = PHONE_NUMBER_UTIL.parse(text, Some(country.region())).map_err(|_| NotAPhoneNumber)?;
+    if !PHONE_NUMBER_UTIL.is_possible_number(&number) {
+        return Err(NotAPhoneNumber);
+    }
+    let text = PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164);
+    // The metadata of some countries (+49) calls longer ones possible.
+    if text.len() > "+".len() + MOST_DIGITS {
+        return Err(NotAPhoneNumber);
+    }
+    Ok(text.into_owned())
 }
 
 fn is_plain_nanp(text: &str) -> bool {
@@ -208,11 +240,24 @@ impl Destination {
         if (3..=6).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
             return Ok(Self::ShortCode(text.to_owned()));
         }
+        // However it is written: it must be told from a typing error.
+        if let Some(line) = service_line(text) {
+            return Ok(Self::ShortCode(line));
+        }
         if is_email(text) {
             return Ok(Self::Email(text.to_ascii_lowercase()));
         }
         E164::parse(text).map(Self::Phone).map_err(|_| NotADestination)
     }
+}
+
+/// The digits of a service line that was written with a + or with blanks and the like between.
+fn service_line(text: &str) -> Option<String> {
+    if text.len() > 40 || !text.chars().all(is_dialable) {
+        return None;
+    }
+    let line: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+    (line.len() <= 7 && destinations::is_service_line(&line)).then_some(line)
 }
 
 /// Whether a text has the shape of an email address.
@@ -224,6 +269,7 @@ pub fn is_email(text: &str) -> bool {
         && sane(local)
         && sane(domain)
         && domain.contains('.')
+        && !domain.starts_with('[')
         && !domain.starts_with('.')
         && !domain.ends_with('.')
 }
@@ -250,6 +296,8 @@ mod tests {
             "+1415",
             "+999123456789",
             "+1415555010000000",
+            "++14155550100",
+            "+1+4155550100",
             "call me",
             "+1 415 555 0100 ext 5",
             "١٢٣٤٥٦٧٨٩٠",
@@ -285,6 +333,12 @@ mod tests {
         assert!(matches!(Destination::parse("+14155550100"), Ok(Destination::Phone(_))));
         assert!(matches!(Destination::parse("72345"), Ok(Destination::ShortCode(_))));
         assert!(matches!(Destination::parse("Ada@Example.org"), Ok(Destination::Email(e)) if e == "ada@example.org"));
+        for line in ["9 1 1", "+911", "+1 911", "+1-911", "(911)"] {
+            assert!(matches!(Destination::parse(line), Ok(Destination::ShortCode(_))), "{line}");
+        }
+        for nothing in ["++14155550100", "+72345", "7 23 45"] {
+            assert!(Destination::parse(nothing).is_err(), "{nothing}");
+        }
         assert!(Destination::parse("grp_nothing").is_err());
         assert!(Destination::parse("@").is_err());
     }

@@ -4,10 +4,13 @@
 //! whether a day has room. No two slots of one limit are nearer to each other than its rate allows, however many take
 //! them. A slot that is not used is lost: nothing saves up, so nothing bursts. Never here: who waits, the store, a clock.
 
+mod gates;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::time::Timestamp;
+pub use gates::Gates;
 
 /// How far ahead of its slot a message may be claimed.
 pub const HORIZON: i64 = 200_000;

@@ -9,4 +9,8 @@ pub struct UsageDelta {
     pub webhooks: i64,
     pub webhooks_succeeded: i64,
     pub webhooks_failed: i64,
+    /// Calls that ended, whatever became of them.
+    pub calls: i64,
+    /// How long they were, as charged.
+    pub call_seconds: i64,
 }

@@ -27,17 +27,19 @@ impl WebhookStatus {
     }
 }
 
-/// What an event is about (contract, "Envelope").
+/// What an event is about (contract, "Envelope"). `number.released` is our own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventType {
     Message,
     CallEnded,
     Reaction,
     MessageStatus,
+    NumberReleased,
 }
 
 impl EventType {
-    pub const ALL: [Self; 4] = [Self::Message, Self::CallEnded, Self::Reaction, Self::MessageStatus];
+    pub const ALL: [Self; 5] =
+        [Self::Message, Self::CallEnded, Self::Reaction, Self::MessageStatus, Self::NumberReleased];
     /// What an endpoint gets that did not say what it wants.
     pub const DEFAULT: [Self; 3] = [Self::Message, Self::CallEnded, Self::Reaction];
 
@@ -48,6 +50,7 @@ impl EventType {
             Self::CallEnded => "agent.call_ended",
             Self::Reaction => "agent.reaction",
             Self::MessageStatus => "message.status",
+            Self::NumberReleased => "number.released",
         }
     }
 

@@ -1,4 +1,5 @@
-//! The operator's door on this machine: `offhook keys …` and `offhook campaigns …` while the server has the SQLite file.
+//! The operator's door on this machine: `offhook keys …`, `campaigns …`, `feedback …`, `carriers …` and `numbers …` while the server has the
+//! SQLite file.
 //!
 //! A Unix socket in the data folder, for its owner only. One JSON line in, one JSON line out. Never on the
 //! network.
@@ -19,10 +20,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::app::api_keys::{self, KeyCommand, KeyReport};
+use crate::app::operator::{self, OperatorCommand};
+use crate::app::opinions::{self, FeedbackCommand};
 use crate::app::registration::{self, CampaignCommand};
 use crate::lifecycle::Lifecycle;
 
 const LONGEST_LINE: u64 = 64 * 1024;
+/// A hundred opinions, each as long as may be.
+const LONGEST_ANSWER: u64 = 8 * 1024 * 1024;
 /// How long a client may take to say its command, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const MOST_AT_ONCE: usize = 16;
@@ -33,6 +38,8 @@ const MOST_AT_ONCE: usize = 16;
 enum Command {
     Keys(KeyCommand),
     Campaigns(CampaignCommand),
+    Operator(OperatorCommand),
+    Feedback(FeedbackCommand),
 }
 
 /// Where the socket of an installation is.
@@ -104,6 +111,8 @@ async fn answer(app: &App, mut stream: UnixStream, stop: &CancellationToken) -> 
         Ok(Command::Campaigns(command)) => {
             serde_json::to_string(&registration::run(&app.store, &*app.clock, command).await)
         }
+        Ok(Command::Operator(command)) => serde_json::to_string(&operator::run_here(app, command).await),
+        Ok(Command::Feedback(command)) => serde_json::to_string(&opinions::run(&app.store, command).await),
         Err(error) => serde_json::to_string(&KeyReport::Failed { reason: format!("unreadable command: {error}") }),
     }
     .map_err(io::Error::other)?;
@@ -122,6 +131,6 @@ pub async fn ask<R: DeserializeOwned>(data_dir: &Path, command: &impl Serialize)
     text.push('\n');
     writing.write_all(text.as_bytes()).await?;
     let mut line = String::new();
-    BufReader::new(reading.take(LONGEST_LINE)).read_line(&mut line).await?;
+    BufReader::new(reading.take(LONGEST_ANSWER)).read_line(&mut line).await?;
     serde_json::from_str(&line).map_err(io::Error::other)
 }

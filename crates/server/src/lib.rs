@@ -16,6 +16,8 @@ pub mod clients;
 pub mod config;
 pub mod control;
 pub mod docs_site;
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod guarded_http;
 pub mod http;
 pub mod jobs;

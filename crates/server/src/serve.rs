@@ -10,7 +10,9 @@ use crate::app::App;
 use crate::clients::Allowance;
 use crate::jobs::deliver_webhooks::DeliverWebhooks;
 use crate::jobs::send_messages::SendMessages;
-use crate::jobs::{housekeeping, lines, numbers, sandbox_air, send_mails};
+use crate::jobs::{
+    fetch_media, follow_trunks, housekeeping, lead_calls, lines, numbers, remove_media, sandbox_air, send_mails,
+};
 use crate::lifecycle::{Lifecycle, Stopped};
 use crate::open_files::Shares;
 use crate::{clients, control, http, telemetry};
@@ -22,13 +24,24 @@ pub fn start_workers(app: &App, life: &Lifecycle) {
         let sends = Arc::new(SendMessages::new(app.clone()));
         life.spawn_worker("send messages", lines::run(app.clone(), sends, ears.sends, stop.clone()));
         let deliveries = Arc::new(DeliverWebhooks::new(app.clone()));
+        life.spawn_worker("calls", lead_calls::run(app.clone(), ears.calls, stop.clone()));
         life.spawn_worker("deliver webhooks", lines::run(app.clone(), deliveries, ears.deliveries, stop.clone()));
     }
     life.spawn_worker("numbers", numbers::run(app.clone(), stop.clone()));
     life.spawn_worker("mails", send_mails::run(app.clone(), stop.clone()));
+    life.spawn_worker("fetch media", fetch_media::run(app.clone(), stop.clone()));
+    life.spawn_worker("remove media", remove_media::run(app.clone(), stop.clone()));
+    life.spawn_worker("SIP trunks", follow_trunks::run(app.clone(), stop.clone()));
     life.spawn_worker("housekeeping", housekeeping::run(app.clone(), stop.clone()));
     if app.config.mode.sandbox {
         life.spawn_worker("sandbox air", sandbox_air::run(app.clone(), stop.clone()));
+    }
+    for carrier in app.carriers.all() {
+        let (carrier, sink, stop) = (carrier.clone(), Arc::new(app.clone()), stop.clone());
+        life.spawn_worker(carrier.name(), async move {
+            carrier.run(sink, stop).await;
+            Ok::<(), String>(())
+        });
     }
     life.spawn_worker("metrics", async move {
         telemetry::upkeep(stop).await;

@@ -4,13 +4,24 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use offhook_carriers::{Carrier, SandboxCarrier};
+use offhook_carriers::sip::SipCarrier;
+use offhook_carriers::smpp::{
+    BindAs, Coding, Concatenation, MessageIds, NumberFormat, SmppCarrier, SmppSettings, SmppTls,
+};
+use offhook_carriers::telnyx::{self, TelnyxCarrier};
+use offhook_carriers::twilio::{self, TwilioCarrier};
+use offhook_carriers::{Carrier, SandboxCarrier, WithInventory, intern};
 use offhook_domain::{Clock, SystemClock};
 use offhook_store::{OpenSqliteError, Store, StoreError, Tx};
 use secrecy::ExposeSecret;
 
-use crate::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hex};
+use crate::app::carriers::Placed;
+use crate::app::{App, Carriers, Parts, Sealer, StoredInventory, StoredSmppMemory, StoredWorld, Wakes, hex};
+use crate::config::carriers::{
+    Carrier as CarrierConfig, Link, Smpp, SmppAlphabet, SmppBind, SmppConcatenation, SmppReceiptIds, Telnyx, Twilio,
+};
 use crate::config::{Config, Database};
 use crate::guarded_http::{ClientUnbuildable, EgressPolicy, GuardedClient};
 use crate::http::auth::key_cache;
@@ -35,6 +46,10 @@ pub enum StartupError {
     OtherSecretKey,
     #[error(transparent)]
     Http(#[from] ClientUnbuildable),
+    #[error(transparent)]
+    Carrier(#[from] offhook_carriers::ClientUnbuildable),
+    #[error("TLS to an SMPP carrier can't be set up: {0}")]
+    SmppTls(#[from] rustls::Error),
 }
 
 /// Opens and migrates the store that `config` names.
@@ -71,7 +86,7 @@ pub async fn open(config: Config) -> Result<App, StartupError> {
     check_secret_key(&store, &secret_key).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let wakes = Wakes::default();
-    let carriers = carriers(&config, &store, &clock, &wakes);
+    let carriers = carriers(&config, &store, &clock, &wakes)?;
     let policy = EgressPolicy {
         allow_http_loopback: config.mode.sandbox,
         allowed: config.webhooks.allowed_networks.clone(),
@@ -94,13 +109,117 @@ pub async fn open(config: Config) -> Result<App, StartupError> {
     }))
 }
 
-fn carriers(config: &Config, store: &Store, clock: &Arc<dyn Clock>, wakes: &Wakes) -> Carriers {
-    let mut all: Vec<Arc<dyn Carrier>> = Vec::new();
+fn carriers(config: &Config, store: &Store, clock: &Arc<dyn Clock>, wakes: &Wakes) -> Result<Carriers, StartupError> {
     if config.mode.sandbox {
         let world = Arc::new(StoredWorld::new(store.clone(), clock.clone(), wakes.air.clone()));
-        all.push(Arc::new(SandboxCarrier::new(world, clock.clone())));
+        return Ok(Carriers::new(vec![Arc::new(SandboxCarrier::new(world, clock.clone()))]));
     }
-    Carriers::new(all)
+    let each = config.carriers.iter().map(|carrier| {
+        let connected = connect(config, carrier, store, clock)?;
+        Ok(Placed { carrier: connected, countries: carrier.countries.clone(), terms: carrier.terms.clone() })
+    });
+    each.collect::<Result<_, _>>().map(Carriers::placed)
+}
+
+/// A carrier as it is configured. Nothing is asked of it yet.
+fn connect(
+    config: &Config,
+    carrier: &CarrierConfig,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Carrier>, StartupError> {
+    match &carrier.link {
+        Link::Twilio(link) => Ok(connect_twilio(config, &carrier.name, link)?),
+        Link::Telnyx(link) => Ok(connect_telnyx(config, &carrier.name, link)?),
+        Link::Smpp(link) => {
+            let memory = Arc::new(StoredSmppMemory::new(store.clone()));
+            let link = SmppCarrier::new(smpp_settings(&carrier.name, link)?, memory, clock.clone());
+            // It sells no numbers: they are the operator's own.
+            Ok(Arc::new(WithInventory::new(link, Arc::new(StoredInventory::new(store.clone(), clock.clone())))))
+        }
+        Link::Sip(_) => {
+            let link = Arc::new(SipCarrier::new(intern(&carrier.name)));
+            Ok(Arc::new(WithInventory::new(link, Arc::new(StoredInventory::new(store.clone(), clock.clone())))))
+        }
+    }
+}
+
+/// An account at Twilio, as it is configured.
+///
+/// # Errors
+/// There are no root certificates on this machine.
+pub fn connect_twilio(
+    config: &Config,
+    name: &str,
+    link: &Twilio,
+) -> Result<Arc<dyn Carrier>, offhook_carriers::ClientUnbuildable> {
+    Ok(Arc::new(TwilioCarrier::new(twilio::Settings {
+        name: intern(name),
+        account_sid: link.account_sid.clone(),
+        auth_token: link.auth_token.clone(),
+        messaging_service_sid: link.messaging_service_sid.clone(),
+        base_url: link.base_url.clone(),
+        public_url: config.public_url(config.server.listen),
+    })?))
+}
+
+/// An account at Telnyx, as it is configured.
+///
+/// # Errors
+/// There are no root certificates on this machine.
+pub fn connect_telnyx(
+    config: &Config,
+    name: &str,
+    link: &Telnyx,
+) -> Result<Arc<dyn Carrier>, offhook_carriers::ClientUnbuildable> {
+    Ok(Arc::new(TelnyxCarrier::new(telnyx::Settings {
+        name: intern(name),
+        api_key: link.api_key.clone(),
+        public_key: link.public_key,
+        messaging_profile_id: link.messaging_profile_id.clone(),
+        base_url: link.base_url.clone(),
+        public_url: config.public_url(config.server.listen),
+    })?))
+}
+
+/// A message centre, as it is configured.
+///
+/// # Errors
+/// TLS can't be set up.
+pub fn smpp_settings(name: &str, link: &Smpp) -> Result<SmppSettings, StartupError> {
+    let name = intern(name);
+    let (host, port) = link.address.rsplit_once(':').unwrap_or((&link.address, ""));
+    let (host, port) = (host.trim_matches(['[', ']']), port.parse().unwrap_or_default());
+    let usual = SmppSettings::new(name, host, port, &link.system_id, link.password.expose_secret());
+    Ok(SmppSettings {
+        tls: if link.tls { Some(SmppTls::trusting(Vec::new())?) } else { None },
+        system_type: link.system_type.clone(),
+        bind: match link.bind {
+            SmppBind::Transceiver => BindAs::Transceiver,
+            SmppBind::Pair => BindAs::Pair,
+        },
+        connections: link.binds,
+        window: link.window,
+        default_coding: match link.alphabet {
+            SmppAlphabet::Gsm7 => Coding::Gsm7,
+            SmppAlphabet::Gsm7Packed => Coding::Gsm7Packed,
+            SmppAlphabet::Latin1 => Coding::Latin1,
+        },
+        concatenation: match link.concatenation {
+            SmppConcatenation::Udh => Concatenation::Udh,
+            SmppConcatenation::Sar => Concatenation::Sar,
+            SmppConcatenation::Payload => Concatenation::Payload,
+        },
+        message_ids: match link.receipt_ids {
+            SmppReceiptIds::Same => MessageIds::Same,
+            SmppReceiptIds::Hex => MessageIds::HexInReceipts,
+            SmppReceiptIds::Decimal => MessageIds::HexInAnswers,
+        },
+        validity: (link.validity_seconds > 0).then(|| Duration::from_secs(link.validity_seconds.into())),
+        country_code: link.country_code.clone(),
+        numbers: NumberFormat { plus: link.plus, ..usual.numbers },
+        ..usual
+    })
 }
 
 /// Refuses a node whose key would not open what the others sealed.

@@ -1,15 +1,17 @@
 //! The card a number shows.
 
-use offhook_domain::NumberId;
 use offhook_domain::number::ContactCard;
+use offhook_domain::{E164, NumberId};
 
-use crate::engine::{Row, params, statements};
+use crate::engine::{Row, Tx, params, statements};
 use crate::error::StoreError;
 use crate::scope::Scope;
 
 statements! {
     GET = "SELECT first_name, last_name, display_name, avatar_url FROM contact_cards
         WHERE account_id = $1 AND number_id = $2";
+    SHOWN = "SELECT n.phone_number, c.first_name, c.last_name, c.display_name, c.avatar_url FROM contact_cards c
+        JOIN numbers n ON n.id = c.number_id WHERE c.number_id = $1 AND n.status = 'active'";
     PUT = "INSERT INTO contact_cards (number_id, account_id, first_name, last_name, display_name, avatar_url)
         VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (number_id) DO UPDATE SET first_name = excluded.first_name, last_name = excluded.last_name,
@@ -40,6 +42,17 @@ impl Scope<'_> {
     /// [`StoreError`].
     pub async fn delete_contact_card(&mut self, number: &NumberId) -> Result<(), StoreError> {
         self.tx.run(DELETE, params![self.account, number]).await
+    }
+}
+
+impl Tx {
+    /// The card of a number that is held, whoever holds it, and the number itself: for somebody whom its holder gave a link.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn shown_contact_card(&mut self, number: &NumberId) -> Result<Option<(E164, ContactCard)>, StoreError> {
+        let Some(mut row) = self.row(SHOWN, params![number]).await? else { return Ok(None) };
+        Ok(Some((row.take()?, read(row)?)))
     }
 }
 

@@ -104,7 +104,8 @@ fn searchable(contact: &Contact) -> String {
     format!("{}\n{}", contact.name.to_lowercase(), contact.phone_number)
 }
 
-fn pattern(search: &str) -> String {
+/// What contains a text, whatever the case of its letters; to be used with `ESCAPE '!'`.
+pub(crate) fn pattern(search: &str) -> String {
     let mut pattern = String::from("%");
     for c in search.to_lowercase().chars() {
         if matches!(c, '%' | '_' | '!') {

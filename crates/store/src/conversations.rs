@@ -14,7 +14,8 @@ macro_rules! select_conversations {
     () => {
         concat!(
             "SELECT c.id, c.account_id, c.number_id, c.phone_number, a.id, c.participant, c.channel, c.group_name,
-            c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status, ",
+            c.metadata, c.last_message_at, c.last_message_preview, c.message_count, c.created_at, n.status, n.carrier,
+            n.country, ",
             $crate::opt_outs::is_opted_out!("c.number_id", "c.account_id", "c.participant"),
             " FROM conversations c JOIN numbers n ON n.id = c.number_id LEFT JOIN agents a ON a.id = c.agent_id"
         )
@@ -104,6 +105,8 @@ pub(crate) fn read(mut row: Row) -> Result<Conversation, StoreError> {
         message_count: row.take()?,
         created_at: row.take()?,
         number_active: row.take::<String>()? == "active",
+        number_carrier: row.take()?,
+        number_country: row.take()?,
         opted_out: row.take::<i64>()? != 0,
     })
 }

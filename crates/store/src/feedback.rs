@@ -1,6 +1,6 @@
 //! What customers tell us of the platform.
 
-use offhook_domain::{FeedbackId, Timestamp};
+use offhook_domain::{FeedbackId, Id, Timestamp};
 
 use crate::engine::{Tx, params, statements};
 use crate::error::StoreError;
@@ -36,12 +36,13 @@ impl Scope<'_> {
 }
 
 impl Tx {
-    /// What was told last, by whom, the newest first.
+    /// What was told last, or last before one that was told, and by whom; the newest first.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn latest_feedback(
         &mut self,
+        before: Option<&FeedbackId>,
         limit: i64,
     ) -> Result<Vec<(offhook_domain::AccountId, Feedback)>, StoreError> {
         let read = |mut row: crate::engine::Row| {
@@ -51,6 +52,7 @@ impl Tx {
             let created_at = row.take()?;
             Ok((account, Feedback { id, category, note, request_id, url, tags, created_at }))
         };
-        self.rows(LATEST, params!["fb_~", limit]).await?.into_iter().map(read).collect()
+        let before = before.map_or("fb_~", FeedbackId::as_str);
+        self.rows(LATEST, params![before, limit]).await?.into_iter().map(read).collect()
     }
 }

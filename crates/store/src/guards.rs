@@ -17,6 +17,10 @@ statements! {
     SPEND = "INSERT INTO spend_days (account_id, day, spent) VALUES ($1, $2, $3)
         ON CONFLICT (account_id, day) DO UPDATE SET spent = spend_days.spent + excluded.spent
         WHERE spend_days.spent + excluded.spent <= $4";
+    SPENDING = "SELECT a.daily_spend_limit, s.spent, p.id, p.daily_spend_limit, t.spent FROM accounts a
+        LEFT JOIN spend_days s ON s.account_id = a.id AND s.day = $1
+        LEFT JOIN accounts p ON p.id = a.parent_id
+        LEFT JOIN spend_days t ON t.account_id = a.parent_id AND t.day = $1 WHERE a.id = $2";
     PRUNE_SPEND = "DELETE FROM spend_days WHERE day < $1";
     PRUNE_COUNTS = "DELETE FROM destination_counts WHERE hour < $1";
     PRUNE_EXCHANGES = "DELETE FROM exchanges WHERE last_at < $1";
@@ -25,18 +29,24 @@ statements! {
 statements_for_many! {
     LOOK = {
         one: concat!("SELECT ", is_opted_out!("$1", "a.id", "$2"), ",
-            d.minute, d.in_minute, d.hour, d.in_hour, x.answers, x.last_at, a.daily_spend_limit, s.spent
+            d.minute, d.in_minute, d.hour, d.in_hour, x.answers, x.last_at,
+            a.closed_at, a.daily_spend_limit, s.spent, p.id, p.daily_spend_limit, t.spent
             FROM accounts a LEFT JOIN destination_counts d ON d.account_id = a.id AND d.participant = $2
             LEFT JOIN exchanges x ON x.number_id = $1 AND x.participant = $2
             LEFT JOIN spend_days s ON s.account_id = a.id AND s.day = $3
+            LEFT JOIN accounts p ON p.id = a.parent_id
+            LEFT JOIN spend_days t ON t.account_id = a.parent_id AND t.day = $3
             WHERE a.id = $4"),
         all: concat!("SELECT e.n, f.* FROM unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[])
                 WITH ORDINALITY AS e (number_id, participant, day, account_id, n)
             CROSS JOIN LATERAL (SELECT ", is_opted_out!("e.number_id", "a.id", "e.participant"), ",
-            d.minute, d.in_minute, d.hour, d.in_hour, x.answers, x.last_at, a.daily_spend_limit, s.spent
+            d.minute, d.in_minute, d.hour, d.in_hour, x.answers, x.last_at,
+            a.closed_at, a.daily_spend_limit AS own_limit, s.spent, p.id AS payer, p.daily_spend_limit, t.spent AS paid
             FROM accounts a LEFT JOIN destination_counts d ON d.account_id = a.id AND d.participant = e.participant
             LEFT JOIN exchanges x ON x.number_id = e.number_id AND x.participant = e.participant
             LEFT JOIN spend_days s ON s.account_id = a.id AND s.day = e.day
+            LEFT JOIN accounts p ON p.id = a.parent_id
+            LEFT JOIN spend_days t ON t.account_id = a.parent_id AND t.day = e.day
             WHERE a.id = e.account_id OFFSET 0) f"),
     };
     // Only where nobody has counted since we looked.
@@ -118,9 +128,26 @@ pub struct Known {
     pub counted: Counted,
     /// Answers of ours in the running exchange, and when anything was said last.
     pub exchange: Option<(i64, Timestamp)>,
-    /// What the account may spend a day, where it has a limit of its own.
-    pub spend_limit: Option<Micros>,
-    pub spent: Micros,
+    /// The account was closed.
+    pub closed: bool,
+    pub spending: Spending,
+}
+
+/// What an account has spent on a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spent {
+    /// What it may spend a day, where it has a limit of its own.
+    pub limit: Option<Micros>,
+    /// Of one that pays for others: with what they have spent.
+    pub amount: Micros,
+}
+
+/// What an account has spent on a day, and who pays for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Spending {
+    pub own: Spent,
+    /// Who pays for a sub-account.
+    pub payer: Option<(AccountId, Spent)>,
 }
 
 /// So many messages more of an account to a participant.
@@ -211,9 +238,32 @@ impl Tx {
         self.run(SPEND, params![account, day, amount, i64::MAX]).await
     }
 
-    /// Takes something off what an account has spent on a day, at the end of the transaction.
-    pub fn give_back_spending(&mut self, account: &AccountId, day: i64, amount: Micros) {
+    /// What an account may spend a day and has spent on one, and the same of who pays for it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn spending(&mut self, account: &AccountId, day: i64) -> Result<Spending, StoreError> {
+        let Some(mut row) = self.row(SPENDING, params![day, account]).await? else { return Ok(Spending::default()) };
+        read_spending(&mut row)
+    }
+
+    /// Takes something off what an account has spent on a day, and off what its payer has, at the end of the transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn give_back_spending(
+        &mut self,
+        account: &AccountId,
+        day: i64,
+        amount: Micros,
+    ) -> Result<(), StoreError> {
+        let payers = self.payers_of([account]).await?;
         self.sums.take_off_spending(account, day, amount.0);
+        let payer = payers.of(account);
+        if payer != account {
+            self.sums.take_off_spending(payer, day, amount.0);
+        }
+        Ok(())
     }
 
     /// Forgets counts of days, hours and exchanges that are over.
@@ -235,12 +285,18 @@ fn read(mut row: Row) -> Result<Known, StoreError> {
         _ => Counted::default(),
     };
     let exchange = (row.take::<Option<i64>>()?, row.take::<Option<Timestamp>>()?);
-    let (spend_limit, spent): (Option<Micros>, Option<Micros>) = (row.take()?, row.take()?);
-    Ok(Known {
-        opted_out,
-        counted,
-        exchange: exchange.0.zip(exchange.1),
-        spend_limit,
-        spent: spent.unwrap_or(Micros::ZERO),
-    })
+    let closed = row.take::<Option<Timestamp>>()?.is_some();
+    let spending = read_spending(&mut row)?;
+    Ok(Known { opted_out, counted, exchange: exchange.0.zip(exchange.1), closed, spending })
+}
+
+fn read_spending(row: &mut Row) -> Result<Spending, StoreError> {
+    let own = read_spent(row)?;
+    let payer: Option<AccountId> = row.take()?;
+    let theirs = read_spent(row)?;
+    Ok(Spending { own, payer: payer.map(|payer| (payer, theirs)) })
+}
+
+fn read_spent(row: &mut Row) -> Result<Spent, StoreError> {
+    Ok(Spent { limit: row.take()?, amount: row.take::<Option<Micros>>()?.unwrap_or(Micros::ZERO) })
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::engine::{Tx, params, statements};
+use crate::engine::{Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
 
 statements! {
@@ -17,8 +17,16 @@ statements! {
     RENEW = "UPDATE leases SET until = (SELECT now FROM database_clock) + $1
         WHERE resource = $2 AND owner = $3 AND epoch = $4 AND until >= (SELECT now FROM database_clock)";
     OTHERS = "SELECT resource FROM leases WHERE owner <> $1 AND until >= (SELECT now FROM database_clock)";
-    CONFIRM = "UPDATE leases SET until = until WHERE resource = $1 AND owner = $2 AND epoch = $3";
     RELEASE = "UPDATE leases SET until = 0 WHERE resource = $1 AND owner = $2 AND epoch = $3";
+}
+
+statements_for_many! {
+    CONFIRM = {
+        one: "UPDATE leases SET until = until WHERE resource = $1 AND owner = $2 AND epoch = $3",
+        all: "UPDATE leases l SET until = l.until
+            FROM unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[]) WITH ORDINALITY AS e (resource, owner, epoch, n)
+            WHERE l.resource = e.resource AND l.owner = e.owner AND l.epoch = e.epoch RETURNING e.n",
+    };
 }
 
 impl Tx {
@@ -32,7 +40,7 @@ impl Tx {
         owner: &str,
         lasting: Duration,
     ) -> Result<Option<i64>, StoreError> {
-        self.row(ACQUIRE, params![resource, owner, micros(lasting)]).await?.map(|mut row| row.take()).transpose()
+        self.row(ACQUIRE, params![resource, owner, lasting]).await?.map(|mut row| row.take()).transpose()
     }
 
     /// Holds a resource for so long from now on; false when it was lost, which is for good.
@@ -46,7 +54,7 @@ impl Tx {
         epoch: i64,
         lasting: Duration,
     ) -> Result<bool, StoreError> {
-        Ok(self.change(RENEW, params![micros(lasting), resource, owner, epoch]).await? == 1)
+        Ok(self.change(RENEW, params![lasting, resource, owner, epoch]).await? == 1)
     }
 
     /// Whether a resource is still held under this epoch; it can't change hands before this transaction ends.
@@ -54,7 +62,17 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn confirm_lease(&mut self, resource: &str, owner: &str, epoch: i64) -> Result<bool, StoreError> {
-        Ok(self.change(CONFIRM, params![resource, owner, epoch]).await? == 1)
+        Ok(self.confirm_leases(&[(resource, owner, epoch)]).await? == [true])
+    }
+
+    /// As [`Tx::confirm_lease`], of many, each with its owner and epoch. To be given in the order of their names, so that two
+    /// transactions can't wait for each other.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn confirm_leases(&mut self, held: &[(&str, &str, i64)]) -> Result<Vec<bool>, StoreError> {
+        let each = held.iter().map(|(resource, owner, epoch)| params![*resource, *owner, *epoch]);
+        self.change_each(CONFIRM, each.collect()).await
     }
 
     /// What other nodes hold.
@@ -72,8 +90,4 @@ impl Tx {
     pub async fn release_lease(&mut self, resource: &str, owner: &str, epoch: i64) -> Result<(), StoreError> {
         self.run(RELEASE, params![resource, owner, epoch]).await
     }
-}
-
-fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }

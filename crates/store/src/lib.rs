@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod agents;
 pub mod audit_log;
+pub mod call_flow;
 pub mod calls;
 pub mod campaigns;
 pub mod carrier_releases;
@@ -18,9 +19,12 @@ mod error;
 pub mod feedback;
 pub mod guards;
 pub mod idempotency;
+pub mod inbound_parts;
+pub mod inventory;
 pub mod leases;
 pub mod ledger;
 pub mod mails;
+pub mod media;
 pub mod message_flow;
 pub mod messages;
 mod migrate;
@@ -36,7 +40,9 @@ pub mod renewals;
 pub mod sandbox_world;
 mod scope;
 pub mod send_jobs;
+pub mod sent_parts;
 pub mod sign_ups;
+pub mod sip_trunks;
 pub mod sub_accounts;
 mod sums;
 pub mod usage;
@@ -53,9 +59,11 @@ pub use scope::{Page, Scope, Window};
 pub fn every_statement(engine: Engine) -> Vec<Sql> {
     let for_many = [
         agents::STATEMENTS_FOR_MANY,
+        call_flow::STATEMENTS_FOR_MANY,
         campaigns::STATEMENTS_FOR_MANY,
         deliveries::STATEMENTS_FOR_MANY,
         delivery_work::STATEMENTS_FOR_MANY,
+        inbound_parts::STATEMENTS_FOR_MANY,
         guards::STATEMENTS_FOR_MANY,
         ledger::STATEMENTS_FOR_MANY,
         message_flow::STATEMENTS_FOR_MANY,
@@ -63,9 +71,11 @@ pub fn every_statement(engine: Engine) -> Vec<Sql> {
         outcomes::STATEMENTS_FOR_MANY,
         payers::STATEMENTS_FOR_MANY,
         privacy::STATEMENTS_FOR_MANY,
+        leases::STATEMENTS_FOR_MANY,
         pacers::STATEMENTS_FOR_MANY,
         sandbox_world::STATEMENTS_FOR_MANY,
         send_jobs::STATEMENTS_FOR_MANY,
+        sent_parts::STATEMENTS_FOR_MANY,
         webhooks::STATEMENTS_FOR_MANY,
     ];
     let texts = |many: SqlMany| match engine {
@@ -82,6 +92,7 @@ fn for_one() -> Vec<Sql> {
         accounts::STATEMENTS,
         agents::STATEMENTS,
         audit_log::STATEMENTS,
+        call_flow::STATEMENTS,
         calls::STATEMENTS,
         campaigns::STATEMENTS,
         carrier_releases::STATEMENTS,
@@ -93,10 +104,13 @@ fn for_one() -> Vec<Sql> {
         guards::STATEMENTS,
         feedback::STATEMENTS,
         idempotency::STATEMENTS,
+        inventory::STATEMENTS,
+        inbound_parts::STATEMENTS,
         leases::STATEMENTS,
         rate_buckets::STATEMENTS,
         ledger::STATEMENTS,
         mails::STATEMENTS,
+        media::STATEMENTS,
         messages::STATEMENTS,
         numbers::STATEMENTS,
         opt_outs::STATEMENTS,
@@ -107,8 +121,10 @@ fn for_one() -> Vec<Sql> {
         renewals::STATEMENTS,
         sandbox_world::STATEMENTS,
         send_jobs::STATEMENTS,
+        sent_parts::STATEMENTS,
         sub_accounts::STATEMENTS,
         sign_ups::STATEMENTS,
+        sip_trunks::STATEMENTS,
         sums::STATEMENTS,
         usage::STATEMENTS,
         verifications::STATEMENTS,

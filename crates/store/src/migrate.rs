@@ -18,6 +18,13 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "opt-outs", sql: include_str!("../migrations/0005_opt_outs.sql") },
     Migration { version: 6, name: "sign-up", sql: include_str!("../migrations/0006_sign_up.sql") },
     Migration { version: 7, name: "rate limits", sql: include_str!("../migrations/0007_rate_limits.sql") },
+    Migration { version: 8, name: "limits of payers", sql: include_str!("../migrations/0008_limits_of_payers.sql") },
+    Migration { version: 9, name: "inventory", sql: include_str!("../migrations/0009_inventory.sql") },
+    Migration { version: 10, name: "inbound parts", sql: include_str!("../migrations/0010_inbound_parts.sql") },
+    Migration { version: 12, name: "media", sql: include_str!("../migrations/0012_media.sql") },
+    Migration { version: 13, name: "parts of a person", sql: include_str!("../migrations/0013_parts_of_a_person.sql") },
+    Migration { version: 14, name: "calls", sql: include_str!("../migrations/0014_calls.sql") },
+    Migration { version: 15, name: "SIP trunks", sql: include_str!("../migrations/0015_sip_trunks.sql") },
 ];
 
 const TABLE: Sql = Sql(

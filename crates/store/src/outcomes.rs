@@ -16,10 +16,10 @@ use crate::message_flow::{read_channel, read_status};
 statements! {
     STATE = "SELECT status, error_code FROM messages WHERE id = $1";
     /// A CROSS JOIN, because SQLite keeps its order: from the few receipts to their messages.
-    BELATED = "SELECT m.id, e.carrier_message_id FROM early_receipts e CROSS JOIN messages m
+    BELATED = "SELECT m.id, e.carrier, e.carrier_message_id FROM early_receipts e CROSS JOIN messages m
         WHERE m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier AND m.direction = 'outbound'
         UNION
-        SELECT m.id, e.carrier_message_id FROM early_receipts e CROSS JOIN messages m
+        SELECT m.id, e.carrier, e.carrier_message_id FROM early_receipts e CROSS JOIN messages m
         WHERE m.id = e.message_id AND m.direction = 'outbound' AND m.status <> 'queued'
         LIMIT 100";
     PRUNE_EARLY = "DELETE FROM early_receipts WHERE at < $1";
@@ -59,6 +59,12 @@ statements_for_many! {
                 WITH ORDINALITY AS e (status, error_code, failure_reason, delivered_at, id, before, n)
             WHERE m.id = e.id AND m.status = e.before RETURNING e.n",
     };
+    // A carrier's id is of the carrier that gave it: once there is one, both stay.
+    SET_CARRIER = {
+        one: "UPDATE messages SET carrier = $1 WHERE id = $2 AND carrier_message_id IS NULL",
+        all: "UPDATE messages m SET carrier = e.carrier FROM unnest($1::TEXT[], $2::TEXT[]) AS e (carrier, id)
+            WHERE m.id = e.id AND m.carrier_message_id IS NULL",
+    };
     // A carrier that gives one id to two messages must not stop the line: the second goes without.
     SET_CARRIER_ID = {
         one: "UPDATE messages SET carrier_message_id = $1 WHERE id = $2 AND carrier_message_id IS NULL
@@ -79,26 +85,26 @@ statements_for_many! {
             ON CONFLICT DO NOTHING",
     };
     EARLY = {
-        one: "SELECT carrier_message_id, status, error_code, failure_reason, at FROM early_receipts
+        one: "SELECT carrier, carrier_message_id, status, error_code, failure_reason, at FROM early_receipts
             WHERE carrier = $1 AND carrier_message_id = $2 ORDER BY at",
-        all: "SELECT e.n, r.carrier_message_id, r.status, r.error_code, r.failure_reason, r.at
+        all: "SELECT e.n, r.carrier, r.carrier_message_id, r.status, r.error_code, r.failure_reason, r.at
             FROM unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS e (carrier, carrier_message_id, n)
             JOIN early_receipts r ON r.carrier = e.carrier AND r.carrier_message_id = e.carrier_message_id
             ORDER BY e.n, r.at",
     };
     EARLY_FOR = {
-        one: "SELECT carrier_message_id, status, error_code, failure_reason, at FROM early_receipts
+        one: "SELECT carrier, carrier_message_id, status, error_code, failure_reason, at FROM early_receipts
             WHERE message_id = $1 ORDER BY at",
-        all: "SELECT e.n, r.carrier_message_id, r.status, r.error_code, r.failure_reason, r.at
+        all: "SELECT e.n, r.carrier, r.carrier_message_id, r.status, r.error_code, r.failure_reason, r.at
             FROM unnest($1::TEXT[]) WITH ORDINALITY AS e (message_id, n)
             JOIN early_receipts r ON r.message_id = e.message_id ORDER BY e.n, r.at",
     };
     CROSSED = {
-        one: "SELECT m.id, r.carrier_message_id FROM early_receipts r CROSS JOIN messages m
+        one: "SELECT m.id, r.carrier, r.carrier_message_id FROM early_receipts r CROSS JOIN messages m
             WHERE r.carrier = $1 AND r.carrier_message_id = $2
             AND m.carrier_message_id = r.carrier_message_id AND m.carrier = r.carrier AND m.direction = 'outbound'",
         all: "SELECT f.* FROM unnest($1::TEXT[], $2::TEXT[]) AS e (carrier, carrier_message_id)
-            CROSS JOIN LATERAL (SELECT m.id, r.carrier_message_id FROM early_receipts r CROSS JOIN messages m
+            CROSS JOIN LATERAL (SELECT m.id, r.carrier, r.carrier_message_id FROM early_receipts r CROSS JOIN messages m
                 WHERE r.carrier = e.carrier AND r.carrier_message_id = e.carrier_message_id
                 AND m.carrier_message_id = e.carrier_message_id AND m.carrier = e.carrier
                 AND m.direction = 'outbound' OFFSET 0) f",
@@ -145,6 +151,14 @@ pub struct EarlyReceipt<'a> {
     /// Our own id, where the carrier hands it back.
     pub message: Option<&'a MessageId>,
     pub receipt: KeptReceipt,
+}
+
+/// A message for which a receipt is kept, and under what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Belated {
+    pub message: MessageId,
+    pub carrier: String,
+    pub carrier_message_id: String,
 }
 
 /// A message's way from one status to another.
@@ -201,6 +215,16 @@ impl Tx {
         self.change_each(SET_STATUS, each.collect()).await
     }
 
+    /// Has messages be those of the carriers that have them or may have them, where no carrier has given an id yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_carriers(&mut self, carriers: &[(&MessageId, &str)]) -> Result<(), StoreError> {
+        let mut messages = HashSet::new();
+        let first = carriers.iter().filter(|(message, _)| messages.insert(message));
+        self.run_each(SET_CARRIER, first.map(|(message, carrier)| params![*carrier, *message]).collect()).await
+    }
+
     /// Keeps the carrier's ids of messages, where they have none yet and no other message of that carrier has it.
     ///
     /// # Errors
@@ -232,7 +256,7 @@ impl Tx {
     /// [`StoreError`].
     pub async fn take_early_receipts(&mut self, ids: &[(&str, &str)]) -> Result<Vec<Vec<KeptReceipt>>, StoreError> {
         let kept = self.rows_each(EARLY, ids.iter().map(|(carrier, id)| params![*carrier, *id]).collect()).await?;
-        self.taken(ids.iter().map(|(carrier, _)| *carrier), kept).await
+        self.taken(kept).await
     }
 
     /// Takes the receipts that name these messages of ours, each list oldest first. In order.
@@ -241,19 +265,19 @@ impl Tx {
     /// [`StoreError`].
     pub async fn take_receipts_for(&mut self, flights: &[&Flight]) -> Result<Vec<Vec<KeptReceipt>>, StoreError> {
         let kept = self.rows_each(EARLY_FOR, flights.iter().map(|flight| params![&flight.id]).collect()).await?;
-        self.taken(flights.iter().map(|flight| flight.carrier.as_str()), kept).await
+        self.taken(kept).await
     }
 
-    async fn taken<'a>(
-        &mut self,
-        carriers: impl Iterator<Item = &'a str>,
-        kept: Vec<Vec<Row>>,
-    ) -> Result<Vec<Vec<KeptReceipt>>, StoreError> {
+    async fn taken(&mut self, kept: Vec<Vec<Row>>) -> Result<Vec<Vec<KeptReceipt>>, StoreError> {
         let mut lists = Vec::with_capacity(kept.len());
         let mut taken = Vec::new();
-        for (carrier, rows) in carriers.zip(kept) {
-            let list: Vec<KeptReceipt> = rows.into_iter().map(read_kept).collect::<Result<_, _>>()?;
-            taken.extend(list.iter().map(|receipt| params![carrier, &receipt.carrier_message_id]));
+        for rows in kept {
+            let mut list = Vec::with_capacity(rows.len());
+            for mut row in rows {
+                let (carrier, receipt): (String, _) = (row.take()?, read_kept(row)?);
+                taken.push(params![carrier, &receipt.carrier_message_id]);
+                list.push(receipt);
+            }
             lists.push(list);
         }
         self.run_each(DROP_EARLY, taken).await?;
@@ -261,23 +285,21 @@ impl Tx {
     }
 
     /// Messages for which a receipt was kept although their own answer is in, or they were given up (the two met
-    /// half-way), with the carrier's id of each.
+    /// half-way).
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn belated_receipts(&mut self) -> Result<Vec<(MessageId, String)>, StoreError> {
-        let rows = self.rows(BELATED, []).await?;
-        rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?))).collect()
+    pub async fn belated_receipts(&mut self) -> Result<Vec<Belated>, StoreError> {
+        self.rows(BELATED, []).await?.into_iter().map(read_belated).collect()
     }
 
     /// As [`Tx::belated_receipts`], looked for among these carriers' ids only.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn crossed_receipts(&mut self, ids: &[(String, String)]) -> Result<Vec<(MessageId, String)>, StoreError> {
+    pub async fn crossed_receipts(&mut self, ids: &[(String, String)]) -> Result<Vec<Belated>, StoreError> {
         let rows = self.rows_of_all(CROSSED, ids.iter().map(|(carrier, id)| params![carrier, id]).collect()).await?;
-        let mut crossed: Vec<_> =
-            rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?))).collect::<Result<_, StoreError>>()?;
+        let mut crossed: Vec<_> = rows.into_iter().map(read_belated).collect::<Result<_, _>>()?;
         crossed.dedup();
         Ok(crossed)
     }
@@ -309,16 +331,24 @@ fn read_flight(mut row: Row) -> Result<Flight, StoreError> {
     })
 }
 
+fn read_belated(mut row: Row) -> Result<Belated, StoreError> {
+    Ok(Belated { message: row.take()?, carrier: row.take()?, carrier_message_id: row.take()? })
+}
+
 fn read_kept(mut row: Row) -> Result<KeptReceipt, StoreError> {
     let carrier_message_id = row.take()?;
-    let status = match row.take::<String>()?.as_str() {
-        "sent" => ReceiptStatus::Sent,
-        "delivered" => ReceiptStatus::Delivered,
-        "undelivered" => ReceiptStatus::Undelivered,
-        "failed" => ReceiptStatus::Failed,
-        other => return Err(StoreError::Corrupt(format!("receipt status {other}"))),
-    };
+    let status = read_receipt_status(&row.take::<String>()?)?;
     let (code, reason): (Option<String>, Option<String>) = (row.take()?, row.take()?);
     let failure = code.map(|code| Failure { code, reason: reason.unwrap_or_default() });
     Ok(KeptReceipt { carrier_message_id, status, failure, at: row.take()? })
+}
+
+pub(crate) fn read_receipt_status(text: &str) -> Result<ReceiptStatus, StoreError> {
+    match text {
+        "sent" => Ok(ReceiptStatus::Sent),
+        "delivered" => Ok(ReceiptStatus::Delivered),
+        "undelivered" => Ok(ReceiptStatus::Undelivered),
+        "failed" => Ok(ReceiptStatus::Failed),
+        other => Err(StoreError::Corrupt(format!("receipt status {other}"))),
+    }
 }

@@ -3,6 +3,8 @@
 //! In: the names of what limits a line. Out: what was taken so far, locked until the commit (PostgreSQL), so that whoever
 //! takes of it sees what all others took. Never here: how much may be taken, which is `offhook_domain::shaping`'s.
 
+use std::collections::HashMap;
+
 use offhook_domain::shaping::{Limit, Pace};
 use offhook_domain::{Id, NumberId, Timestamp};
 
@@ -14,15 +16,26 @@ use crate::scope::Scope;
 const MOST_COUNTED: i64 = 10_000;
 
 statements! {
-    // The time is told once the row is ours.
-    LOCK = "INSERT INTO pacers (resource, next_at, day, segments_used) VALUES ($1, 0, 0, 0)
-        ON CONFLICT (resource) DO UPDATE SET next_at = pacers.next_at
-        RETURNING next_at, day, segments_used, (SELECT now FROM database_clock)";
-    SET = "UPDATE pacers SET next_at = $1, day = $2, segments_used = $3 WHERE resource = $4";
+    NOW = "SELECT now FROM database_clock";
     HOLD = "INSERT INTO line_holds (line, until) VALUES ($1, $2) ON CONFLICT (line) DO UPDATE SET until = excluded.until";
 }
 
 statements_for_many! {
+    LOCK = {
+        one: "INSERT INTO pacers (resource, next_at, day, segments_used) VALUES ($1, 0, 0, 0)
+            ON CONFLICT (resource) DO UPDATE SET next_at = pacers.next_at
+            RETURNING resource, next_at, day, segments_used",
+        all: "INSERT INTO pacers (resource, next_at, day, segments_used)
+            SELECT e.resource, 0, 0, 0 FROM unnest($1::TEXT[]) WITH ORDINALITY AS e (resource, n) ORDER BY e.n
+            ON CONFLICT (resource) DO UPDATE SET next_at = pacers.next_at
+            RETURNING resource, next_at, day, segments_used",
+    };
+    SET = {
+        one: "UPDATE pacers SET next_at = $1, day = $2, segments_used = $3 WHERE resource = $4",
+        all: "UPDATE pacers p SET next_at = e.next_at, day = e.day, segments_used = e.segments_used
+            FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::TEXT[]) AS e (next_at, day, segments_used, resource)
+            WHERE p.resource = e.resource",
+    };
     BACKLOG = {
         one: "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM send_jobs WHERE line = $1 AND at < $2 LIMIT $3) AS waiting),
             (SELECT next_at FROM pacers WHERE resource = $4), (SELECT day FROM pacers WHERE resource = $4),
@@ -51,23 +64,26 @@ pub struct Backlog {
 }
 
 impl Tx {
-    /// What was taken of limits, in the order they are given in, and the time by the database's clock. Nobody else can take
-    /// of them before this transaction ends.
+    /// What was taken of limits, in the order they are given in, and the time by the database's clock. None is given twice.
+    /// Nobody else can take of them before this transaction ends.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn lock_paces(&mut self, limited: &[Limited]) -> Result<(Vec<(Limit, Pace)>, i64), StoreError> {
-        // In one order, so that two lines can't wait for each other.
-        let mut order: Vec<usize> = (0..limited.len()).collect();
-        order.sort_by_key(|n| &limited[*n].resource);
-        let mut paces: Vec<_> = limited.iter().map(|one| (one.limit, Pace::default())).collect();
-        let mut now = 0;
-        for n in order {
-            let mut row = self.one(LOCK, params![&limited[n].resource]).await?;
-            paces[n].1 = Pace { next_at: row.take()?, day: row.take()?, segments_used: row.take()? };
-            now = row.take()?;
-        }
-        Ok((paces, now))
+        // In one order, so that two transactions can't wait for each other.
+        let mut order: Vec<&str> = limited.iter().map(|one| one.resource.as_str()).collect();
+        order.sort_unstable();
+        let rows = self.rows_of_all(LOCK, order.into_iter().map(|resource| params![resource]).collect()).await?;
+        let read = |mut row: Row| {
+            let resource: String = row.take()?;
+            let pace = Pace { next_at: row.take()?, day: row.take()?, segments_used: row.take()? };
+            Ok((resource, pace))
+        };
+        let paces: HashMap<String, Pace> = rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
+        // The time is told once all rows are ours.
+        let now = self.one(NOW, []).await?.take()?;
+        let of = |one: &Limited| (one.limit, paces.get(&one.resource).copied().unwrap_or_default());
+        Ok((limited.iter().map(of).collect(), now))
     }
 
     /// Keeps what was taken of limits that this transaction has locked.
@@ -75,10 +91,9 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn set_paces(&mut self, limited: &[Limited], paces: &[(Limit, Pace)]) -> Result<(), StoreError> {
-        for (one, (_, pace)) in limited.iter().zip(paces) {
-            self.run(SET, params![pace.next_at, pace.day, pace.segments_used, &one.resource]).await?;
-        }
-        Ok(())
+        let each = limited.iter().zip(paces);
+        let each = each.map(|(one, (_, pace))| params![pace.next_at, pace.day, pace.segments_used, &one.resource]);
+        self.run_each(SET, each.collect()).await
     }
 
     /// Has nobody look after a line before then, unless something new comes for it.

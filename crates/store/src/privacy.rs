@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, HashSet};
 use offhook_domain::call::Call;
 use offhook_domain::contact::Contact;
 use offhook_domain::conversation::Conversation;
-use offhook_domain::message::Message;
-use offhook_domain::{ConversationId, NumberId, Timestamp};
+use offhook_domain::message::{Channel, Message};
+use offhook_domain::{CallId, ConversationId, Id, MessageId, NumberId, Timestamp};
 
-use crate::engine::{Row, params, statements, statements_for_many};
+use crate::engine::{Row, Tx, params, statements, statements_for_many};
 use crate::error::StoreError;
 use crate::scope::Scope;
 use crate::{calls, contacts, conversations, messages};
@@ -29,16 +29,29 @@ statements! {
         WHERE c.number_id = $1 AND c.account_id = $2 AND (c.from_number = $3 OR c.to_number = $3) ORDER BY c.id LIMIT $4");
     BLANK_CALL = "UPDATE calls SET last_transcript_snippet = NULL, recording_path = NULL
         WHERE account_id = $1 AND id = $2";
+    DROP_TURNS = "DELETE FROM call_turns WHERE call_id = $1 AND account_id = $2";
+    DROP_MARKS = "DELETE FROM call_marks WHERE call_id = $1 AND account_id = $2";
+    RECORDING = "SELECT recording_path FROM calls WHERE id = $1 AND account_id = $2";
+    OLD_CALLS = "SELECT id FROM calls WHERE account_id = $1 AND id < $2 AND alive_until IS NULL ORDER BY id LIMIT $3";
+    DELETE_CALL = "DELETE FROM calls WHERE id = $1 AND account_id = $2";
     BLANK_CONVERSATION = "UPDATE conversations SET last_message_preview = '', metadata = NULL, group_name = NULL
         WHERE account_id = $1 AND id = $2";
-    PORTION = "SELECT at, status FROM messages WHERE conversation_id = $1 AND account_id = $2 AND at > $3
+    BLANK_PROOF = "UPDATE opt_out_log SET note = NULL WHERE account_id = $1 AND participant = $2 AND note IS NOT NULL";
+    // What the sandbox's phone of that person shows of them.
+    BLANK_SANDBOX = "UPDATE sandbox_messages SET body = '', media_urls = NULL
+        WHERE handset = $1 AND (sender = $2 OR receiver = $2)";
+    PORTION = "SELECT at, status, id, channel FROM messages WHERE conversation_id = $1 AND account_id = $2 AND at > $3
         ORDER BY at LIMIT $4";
     BLANK_MESSAGES = "UPDATE messages SET body = '', media_urls = NULL WHERE conversation_id = $1 AND account_id = $2
         AND at > $3 AND at <= $4 AND status <> 'queued'";
     DELIVERIES = "SELECT id, event_id, lane, status, at FROM deliveries WHERE account_id = $1 AND at > $2
         ORDER BY at LIMIT $3";
     NUMBERS = "SELECT id FROM numbers WHERE account_id = $1";
-    OLD_MESSAGES = "SELECT m.id, m.conversation_id, c.participant FROM messages m
+    // Words to a number that was given up and has another holder are not this account's.
+    NUMBERS_REACHED = "SELECT DISTINCT n.phone_number FROM numbers n WHERE n.account_id = $1 AND (n.status = 'active'
+        OR NOT EXISTS (SELECT 1 FROM numbers h WHERE h.phone_number = n.phone_number AND h.status = 'active'))
+        ORDER BY n.phone_number";
+    OLD_MESSAGES = "SELECT m.id, m.channel, m.conversation_id, c.participant FROM messages m
         JOIN conversations c ON c.id = m.conversation_id
         WHERE m.number_id = $1 AND m.account_id = $2 AND m.at < $3 AND m.status <> 'queued' ORDER BY m.at LIMIT $4";
     SHORTEN = "UPDATE conversations SET message_count = message_count - $1,
@@ -71,6 +84,23 @@ pub struct Step {
     /// What had to be left, because it is still on its way.
     pub left: usize,
 }
+
+/// When the files of messages that go are to be deleted.
+#[derive(Debug, Clone, Copy)]
+pub struct Removals {
+    pub now: Timestamp,
+    /// For what is just being fetched: when no try that is under way can write any more.
+    pub leftovers_due: Timestamp,
+}
+
+impl Removals {
+    async fn of(self, tx: &mut Tx, message: &MessageId) -> Result<(), StoreError> {
+        tx.forget_media_of(message, self.now, self.leftovers_due).await
+    }
+}
+
+/// The channel of messages that have no files.
+const TEXT_ONLY: &str = Channel::Sms.as_str();
 
 impl Scope<'_> {
     /// The address-book entry with this number.
@@ -128,23 +158,70 @@ impl Scope<'_> {
         Ok(found)
     }
 
-    /// Deletes the address-book entry, and empties what conversations and calls with somebody show.
+    /// Deletes the address-book entry and texts that came in parts, and empties what conversations, calls and the proofs of opt-outs show of somebody.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn forget_person(&mut self, participant: &str, calls: i64) -> Result<Vec<ConversationId>, StoreError> {
+    pub async fn forget_person(
+        &mut self,
+        participant: &str,
+        calls: i64,
+        at: Timestamp,
+    ) -> Result<(Vec<ConversationId>, Vec<CallId>), StoreError> {
         self.tx.run(DELETE_CONTACT, params![self.account, participant]).await?;
-        let conversations: Vec<_> = self.conversations_with(participant).await?.into_iter().map(|one| one.id).collect();
-        for conversation in &conversations {
-            self.tx.run(BLANK_CONVERSATION, params![self.account, conversation]).await?;
+        self.tx.run(BLANK_PROOF, params![self.account, participant]).await?;
+        for mut row in self.tx.rows(NUMBERS_REACHED, params![self.account]).await? {
+            self.tx.forget_parts_of(&row.take::<String>()?, participant).await?;
         }
+        let mut conversations = Vec::new();
+        for conversation in self.conversations_with(participant).await? {
+            self.tx.run(BLANK_CONVERSATION, params![self.account, &conversation.id]).await?;
+            self.tx.run(BLANK_SANDBOX, params![participant, conversation.phone_number.as_str()]).await?;
+            conversations.push(conversation.id);
+        }
+        let mut emptied = Vec::new();
         for call in self.calls_with(participant, calls).await? {
+            self.forget_words_of_call(&call.id, at).await?;
             self.tx.run(BLANK_CALL, params![self.account, &call.id]).await?;
+            emptied.push(call.id);
         }
-        Ok(conversations)
+        Ok((conversations, emptied))
     }
 
-    /// Empties a portion of a conversation's messages, those behind `after`.
+    /// What was said in a call goes, and its recording is to be deleted.
+    async fn forget_words_of_call(&mut self, call: &CallId, at: Timestamp) -> Result<(), StoreError> {
+        self.tx.run(DROP_TURNS, params![call, self.account]).await?;
+        let recording = self.tx.row(RECORDING, params![call, self.account]).await?;
+        if let Some(object) = recording.map_or(Ok(None), |mut row| row.take::<Option<String>>())? {
+            self.tx.remove_object(&object, at).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes calls that began before a time, with all that was kept of them; tells how many, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn delete_old_calls(
+        &mut self,
+        before: Timestamp,
+        limit: i64,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        // Ids are in the order of their times.
+        let first = CallId::generate(before);
+        let rows = self.tx.rows(OLD_CALLS, params![self.account, &first, limit]).await?;
+        let count = rows.len();
+        for mut row in rows {
+            let call: CallId = row.take()?;
+            self.forget_words_of_call(&call, now).await?;
+            self.tx.run(DROP_MARKS, params![&call, self.account]).await?;
+            self.tx.run(DELETE_CALL, params![&call, self.account]).await?;
+        }
+        Ok(count)
+    }
+
+    /// Empties a portion of a conversation's messages, those behind `after`, and has their files deleted.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -153,12 +230,18 @@ impl Scope<'_> {
         conversation: &ConversationId,
         after: Timestamp,
         limit: i64,
+        removals: Removals,
     ) -> Result<Step, StoreError> {
         let rows = self.tx.rows(PORTION, params![conversation, self.account, after, limit]).await?;
         let (mut last, mut left, full) = (None, 0, rows.len() as i64 == limit);
         for mut row in rows {
             last = Some(row.take::<Timestamp>()?);
-            left += usize::from(row.take::<String>()? == "queued");
+            let is_queued = row.take::<String>()? == "queued";
+            left += usize::from(is_queued);
+            let (message, channel): (MessageId, String) = (row.take()?, row.take()?);
+            if !is_queued && channel != TEXT_ONLY {
+                removals.of(self.tx, &message).await?;
+            }
         }
         let Some(last) = last else { return Ok(Step { next: None, left: 0 }) };
         self.tx.run(BLANK_MESSAGES, params![conversation, self.account, after, last]).await?;
@@ -208,7 +291,7 @@ impl Scope<'_> {
         Ok(numbers)
     }
 
-    /// Deletes messages of a number that are older than `before`; tells how many, at most `limit`. Several nodes may do
+    /// Deletes messages of a number that are older than `before`, with their files; tells how many, at most `limit`. Several nodes may do
     /// it at a time: what another one deleted counts for him.
     ///
     /// # Errors
@@ -218,11 +301,16 @@ impl Scope<'_> {
         number: &NumberId,
         before: Timestamp,
         limit: i64,
+        removals: Removals,
     ) -> Result<usize, StoreError> {
         let rows = self.tx.rows(OLD_MESSAGES, params![number, self.account, before, limit]).await?;
         let (mut messages, mut places) = (Vec::new(), Vec::new());
         for mut row in rows {
-            messages.push(params![row.take::<String>()?]);
+            let (message, channel): (MessageId, String) = (row.take()?, row.take()?);
+            if channel != TEXT_ONLY {
+                removals.of(self.tx, &message).await?;
+            }
+            messages.push(params![&message]);
             let (conversation, participant): (ConversationId, String) = (row.take()?, row.take()?);
             places.push((participant, conversation));
         }

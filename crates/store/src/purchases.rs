@@ -12,7 +12,8 @@ statements! {
     INSERT = "INSERT INTO purchases (id, account_id, state, carrier, phone_number, country, kind, agent_id, external_id,
         expires_at, price, once_key, settle_after, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
-    REPOINT = "UPDATE purchases SET phone_number = $1 WHERE account_id = $2 AND id = $3 AND state = 'reserved'";
+    REPOINT = "UPDATE purchases SET phone_number = $1, carrier = $2
+        WHERE account_id = $3 AND id = $4 AND state = 'reserved'";
     UNCONFIRM = "UPDATE purchases SET state = 'unconfirmed', settle_after = $1
         WHERE account_id = $2 AND id = $3 AND state = 'reserved'";
     STORE = "UPDATE purchases SET state = 'stored', number_id = $1
@@ -61,8 +62,13 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn repoint_purchase(&mut self, id: &PurchaseId, number: &E164) -> Result<bool, StoreError> {
-        Ok(self.tx.change(REPOINT, params![number, self.account, id]).await? == 1)
+    pub async fn repoint_purchase(
+        &mut self,
+        id: &PurchaseId,
+        carrier: &str,
+        number: &E164,
+    ) -> Result<bool, StoreError> {
+        Ok(self.tx.change(REPOINT, params![number, carrier, self.account, id]).await? == 1)
     }
 
     /// Leaves a purchase to the reconciler, from `settle_after` on.

@@ -72,7 +72,7 @@ impl Tx {
         let cost = rate.interval.saturating_mul(count);
         let Some(room) = rate.span().checked_sub(cost) else { return Ok(false) };
         let latest = now.plus(room);
-        let taken = params![now, now, i64::try_from(cost.as_micros()).unwrap_or(i64::MAX), resource, latest];
+        let taken = params![now, now, cost, resource, latest];
         Ok(self.change(TAKE, taken).await? == 1)
     }
 

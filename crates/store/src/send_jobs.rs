@@ -31,6 +31,38 @@ macro_rules! waiting_joins {
     };
 }
 
+/// The first message of each conversation of a line behind one, in the order of the conversations' ids, as CONVERSATIONS.
+macro_rules! heads {
+    ($line:literal, $after:literal, $most:literal) => {
+        concat!(
+            "WITH RECURSIVE turns (conversation_id) AS (
+            SELECT MIN(conversation_id) FROM send_jobs WHERE line = ",
+            $line,
+            " AND conversation_id > ",
+            $after,
+            "
+            UNION ALL
+            SELECT (SELECT MIN(j.conversation_id) FROM send_jobs j
+                WHERE j.line = ",
+            $line,
+            " AND j.conversation_id > turns.conversation_id)
+            FROM turns WHERE turns.conversation_id IS NOT NULL
+        ), passed (conversation_id) AS (
+            SELECT conversation_id FROM turns WHERE conversation_id IS NOT NULL LIMIT ",
+            $most,
+            ")
+        SELECT j.epoch, j.due_at, ",
+            waiting_columns!(),
+            "
+        FROM passed JOIN send_jobs j ON j.message_id = (SELECT s.message_id FROM send_jobs s
+            WHERE s.line = ",
+            $line,
+            " AND s.conversation_id = passed.conversation_id ORDER BY s.at LIMIT 1) ",
+            waiting_joins!()
+        )
+    };
+}
+
 statements! {
     // Steps from one line to the next through the index, so that it costs as many look-ups as there are lines.
     LINES = "WITH RECURSIVE lines (line) AS (
@@ -67,17 +99,6 @@ statements! {
             FROM turns WHERE turns.conversation_id IS NOT NULL
         )
         SELECT conversation_id FROM turns WHERE conversation_id IS NOT NULL LIMIT $3";
-    // The first message of each conversation, in the order of the conversations' ids: as CONVERSATIONS.
-    HEADS = concat!("WITH RECURSIVE turns (conversation_id) AS (
-            SELECT MIN(conversation_id) FROM send_jobs WHERE line = $1 AND conversation_id > $2
-            UNION ALL
-            SELECT (SELECT MIN(j.conversation_id) FROM send_jobs j
-                WHERE j.line = $1 AND j.conversation_id > turns.conversation_id)
-            FROM turns WHERE turns.conversation_id IS NOT NULL
-        ), passed (conversation_id) AS (SELECT conversation_id FROM turns WHERE conversation_id IS NOT NULL LIMIT $3)
-        SELECT j.epoch, j.due_at, ", waiting_columns!(), "
-        FROM passed JOIN send_jobs j ON j.message_id = (SELECT s.message_id FROM send_jobs s
-            WHERE s.line = $1 AND s.conversation_id = passed.conversation_id ORDER BY s.at LIMIT 1) ", waiting_joins!());
     NEXT_DUE = "SELECT MIN(due_at) FROM send_jobs WHERE line = $1 AND epoch IS NULL";
     UNCLAIM = "UPDATE send_jobs SET epoch = NULL WHERE message_id = $1 AND epoch = $2";
     UNCLAIM_LINE = "UPDATE send_jobs SET epoch = NULL WHERE line = $1 AND epoch = $2";
@@ -93,6 +114,11 @@ statements! {
 }
 
 statements_for_many! {
+    HEADS = {
+        one: heads!("$1", "$2", "$3"),
+        all: concat!("SELECT e.n, h.* FROM unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[])
+            WITH ORDINALITY AS e (line, after, most, n) CROSS JOIN LATERAL (", heads!("e.line", "e.after", "e.most"), ") h"),
+    };
     INSERT = {
         one: "INSERT INTO send_jobs (message_id, line, conversation_id, at, due_at, exempt)
             VALUES ($1, $2, $3, $4, $5, $6)",
@@ -224,19 +250,15 @@ impl Tx {
         rows.into_iter().map(|mut row| row.take()).collect()
     }
 
-    /// The first messages of so many conversations of a line behind `after`, in the order of the conversations' ids.
+    /// Of each line the first messages of so many of its conversations, those behind a conversation, in the order of the
+    /// conversations' ids.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn heads_of_line(&mut self, line: &str, after: &str, limit: i64) -> Result<Vec<Head>, StoreError> {
-        let rows = self.rows(HEADS, params![line, after, limit]).await?;
-        let read = |mut row: Row| {
-            let (epoch, due_at): (Option<i64>, _) = (row.take()?, row.take()?);
-            Ok(Head { is_claimed: epoch.is_some(), due_at, message: read_waiting(row)? })
-        };
-        let mut heads: Vec<Head> = rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
-        heads.sort_by(|a, b| a.message.conversation_id.cmp(&b.message.conversation_id));
-        Ok(heads)
+    pub async fn heads_of_lines(&mut self, lines: &[(&str, &str, i64)]) -> Result<Vec<Vec<Head>>, StoreError> {
+        let each = lines.iter().map(|(line, after, most)| params![*line, *after, *most]);
+        let pages = self.rows_each(HEADS, each.collect()).await?;
+        pages.into_iter().map(read_heads).collect()
     }
 
     /// Claims messages that are about to be handed over; tells of each whether it was still free.
@@ -244,7 +266,15 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn claim_send_jobs(&mut self, messages: &[&MessageId], epoch: i64) -> Result<Vec<bool>, StoreError> {
-        self.change_each(CLAIM, messages.iter().map(|id| params![epoch, *id]).collect()).await
+        self.claim_each(&messages.iter().map(|id| (*id, epoch)).collect::<Vec<_>>()).await
+    }
+
+    /// As [`Tx::claim_send_jobs`], each under an epoch of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn claim_each(&mut self, claims: &[(&MessageId, i64)]) -> Result<Vec<bool>, StoreError> {
+        self.change_each(CLAIM, claims.iter().map(|(id, epoch)| params![*epoch, *id]).collect()).await
     }
 
     /// When the next message of a line is due.
@@ -269,12 +299,12 @@ impl Tx {
         rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?))).collect()
     }
 
-    /// Ends jobs of this epoch.
+    /// Ends jobs, each of its epoch.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn finish_send_jobs(&mut self, messages: &[MessageId], epoch: i64) -> Result<(), StoreError> {
-        self.run_each(FINISH, messages.iter().map(|id| params![id, epoch]).collect()).await
+    pub async fn finish_send_jobs(&mut self, claims: &[(&MessageId, i64)]) -> Result<(), StoreError> {
+        self.run_each(FINISH, claims.iter().map(|(id, epoch)| params![*id, *epoch]).collect()).await
     }
 
     /// Ends jobs, each where it is still claimed under the epoch given with it; tells of each whether it was.
@@ -346,6 +376,16 @@ impl Tx {
         let mut row = self.one(DEPTH, []).await?;
         Ok((row.take()?, row.take()?))
     }
+}
+
+fn read_heads(rows: Vec<Row>) -> Result<Vec<Head>, StoreError> {
+    let read = |mut row: Row| {
+        let (epoch, due_at): (Option<i64>, _) = (row.take()?, row.take()?);
+        Ok(Head { is_claimed: epoch.is_some(), due_at, message: read_waiting(row)? })
+    };
+    let mut heads: Vec<Head> = rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
+    heads.sort_by(|a, b| a.message.conversation_id.cmp(&b.message.conversation_id));
+    Ok(heads)
 }
 
 fn read_waiting(mut row: Row) -> Result<Waiting, StoreError> {

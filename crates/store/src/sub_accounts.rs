@@ -16,8 +16,12 @@ statements! {
     CLOSE = "UPDATE accounts SET closed_at = $1
         WHERE parent_id = $2 AND id = $3 AND closed_at IS NULL AND numbers_held = 0";
     LOCK = "UPDATE accounts SET name = name WHERE id = $1";
-    SETTINGS = "SELECT name, retention_days, daily_spend_limit, created_at FROM accounts WHERE id = $1";
-    SET = "UPDATE accounts SET name = $1, retention_days = $2, daily_spend_limit = $3 WHERE id = $4";
+    LOCK_OPEN = "UPDATE accounts SET name = name WHERE id = $1 AND closed_at IS NULL";
+    CHILD = "SELECT closed_at FROM accounts WHERE parent_id = $1 AND id = $2";
+    SETTINGS = "SELECT name, retention_days, daily_spend_limit, daily_spend_limit_by, created_at
+        FROM accounts WHERE id = $1";
+    SET = "UPDATE accounts SET name = $1, retention_days = $2, daily_spend_limit = $3, daily_spend_limit_by = $4
+        WHERE id = $5";
     RETAINING = "SELECT id, retention_days FROM accounts WHERE id > $1 AND retention_days IS NOT NULL ORDER BY id LIMIT $2";
 }
 
@@ -37,6 +41,8 @@ pub struct AccountSettings {
     pub retention_days: Option<i64>,
     /// The most that may be spent in a day, where it is set.
     pub daily_spend_limit: Option<Micros>,
+    /// Whose key set that: the account's own, or its payer's. Not known of what was set before this was kept.
+    pub daily_spend_limit_by: Option<AccountId>,
     pub created_at: Timestamp,
 }
 
@@ -92,6 +98,24 @@ impl Scope<'_> {
         self.tx.run(LOCK, params![self.account]).await
     }
 
+    /// As [`Scope::lock_account`]; false when the account is closed. What an open account may do alone begins with this: its
+    /// key may be trusted a moment longer than it lives.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lock_open_account(&mut self) -> Result<bool, StoreError> {
+        Ok(self.tx.change(LOCK_OPEN, params![self.account]).await? == 1)
+    }
+
+    /// Whether this sub-account is open; `None` when there never was one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn is_open_child(&mut self, id: &AccountId) -> Result<Option<bool>, StoreError> {
+        let row = self.tx.row(CHILD, params![self.account, id]).await?;
+        row.map(|mut row| Ok(row.take::<Option<Timestamp>>()?.is_none())).transpose()
+    }
+
     /// What the account has set.
     ///
     /// # Errors
@@ -102,6 +126,7 @@ impl Scope<'_> {
             name: row.take()?,
             retention_days: row.take()?,
             daily_spend_limit: row.take()?,
+            daily_spend_limit_by: row.take()?,
             created_at: row.take()?,
         })
     }
@@ -111,8 +136,9 @@ impl Scope<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn set_account_settings(&mut self, settings: &AccountSettings) -> Result<(), StoreError> {
-        let AccountSettings { name, retention_days, daily_spend_limit, .. } = settings;
-        self.tx.run(SET, params![name, *retention_days, *daily_spend_limit, self.account]).await
+        let AccountSettings { name, retention_days, daily_spend_limit, daily_spend_limit_by, .. } = settings;
+        let by = daily_spend_limit_by.as_ref();
+        self.tx.run(SET, params![name, *retention_days, *daily_spend_limit, by, self.account]).await
     }
 }
 

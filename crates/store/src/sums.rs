@@ -18,14 +18,17 @@ statements! {
     TAKE_OFF_SPENDING = "UPDATE spend_days SET spent = CASE WHEN spent > $1 THEN spent - $1 ELSE 0 END
         WHERE account_id = $2 AND day = $3";
     ADD_TO_USAGE = "INSERT INTO usage_hours (account_id, hour, number_id, agent_key, shard, messages_in, messages_out, segments,
-        webhooks, webhooks_succeeded, webhooks_failed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        webhooks, webhooks_succeeded, webhooks_failed, calls, call_seconds)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         ON CONFLICT (account_id, hour, number_id, agent_key, shard) DO UPDATE SET
         messages_in = usage_hours.messages_in + excluded.messages_in,
         messages_out = usage_hours.messages_out + excluded.messages_out,
         segments = usage_hours.segments + excluded.segments,
         webhooks = usage_hours.webhooks + excluded.webhooks,
         webhooks_succeeded = usage_hours.webhooks_succeeded + excluded.webhooks_succeeded,
-        webhooks_failed = usage_hours.webhooks_failed + excluded.webhooks_failed";
+        webhooks_failed = usage_hours.webhooks_failed + excluded.webhooks_failed,
+        calls = usage_hours.calls + excluded.calls,
+        call_seconds = usage_hours.call_seconds + excluded.call_seconds";
 }
 
 /// What a transaction will add.
@@ -96,6 +99,8 @@ impl Sums {
         sum.webhooks += delta.webhooks;
         sum.webhooks_succeeded += delta.webhooks_succeeded;
         sum.webhooks_failed += delta.webhooks_failed;
+        sum.calls += delta.calls;
+        sum.call_seconds += delta.call_seconds;
     }
 }
 
@@ -125,7 +130,9 @@ impl Tx {
                 delta.segments,
                 delta.webhooks,
                 delta.webhooks_succeeded,
-                delta.webhooks_failed
+                delta.webhooks_failed,
+                delta.calls,
+                delta.call_seconds
             ];
             self.run(ADD_TO_USAGE, values).await?;
         }

@@ -18,17 +18,19 @@ const SHARDS: u64 = 16;
 statements! {
     TOTALS = "SELECT CAST(COALESCE(SUM(messages_in), 0) AS BIGINT), CAST(COALESCE(SUM(messages_out), 0) AS BIGINT),
         CAST(COALESCE(SUM(segments), 0) AS BIGINT), CAST(COALESCE(SUM(webhooks), 0) AS BIGINT),
-        CAST(COALESCE(SUM(webhooks_succeeded), 0) AS BIGINT), CAST(COALESCE(SUM(webhooks_failed), 0) AS BIGINT)
+        CAST(COALESCE(SUM(webhooks_succeeded), 0) AS BIGINT), CAST(COALESCE(SUM(webhooks_failed), 0) AS BIGINT),
+        CAST(COALESCE(SUM(calls), 0) AS BIGINT), CAST(COALESCE(SUM(call_seconds), 0) AS BIGINT)
         FROM usage_hours WHERE account_id = $1 AND hour >= $2";
-    BY_DAY = "SELECT hour / 86400000000, CAST(SUM(messages_in + messages_out) AS BIGINT), CAST(SUM(webhooks) AS BIGINT)
+    BY_DAY = "SELECT hour / 86400000000, CAST(SUM(messages_in + messages_out) AS BIGINT), CAST(SUM(webhooks) AS BIGINT),
+        CAST(SUM(calls) AS BIGINT), CAST(SUM(call_seconds) AS BIGINT)
         FROM usage_hours WHERE account_id = $1 AND hour >= $2 GROUP BY hour / 86400000000";
-    BY_NUMBER = "SELECT number_id, CAST(SUM(messages_in + messages_out) AS BIGINT) FROM usage_hours
-        WHERE account_id = $1 AND number_id <> '' GROUP BY number_id";
+    BY_NUMBER = "SELECT number_id, CAST(SUM(messages_in + messages_out) AS BIGINT), CAST(SUM(calls) AS BIGINT)
+        FROM usage_hours WHERE account_id = $1 AND number_id <> '' GROUP BY number_id";
     NUMBERS = "SELECT n.id, n.phone_number, n.country, n.status, n.agent_id, a.name FROM numbers n
         LEFT JOIN agents a ON a.id = n.agent_id AND a.account_id = n.account_id
         WHERE n.account_id = $1";
-    BY_AGENT = "SELECT agent_key, CAST(SUM(messages_in + messages_out) AS BIGINT) FROM usage_hours
-        WHERE account_id = $1 AND hour >= $2 AND hour < $3 GROUP BY agent_key";
+    BY_AGENT = "SELECT agent_key, CAST(SUM(messages_in + messages_out) AS BIGINT), CAST(SUM(calls) AS BIGINT),
+        CAST(SUM(call_seconds) AS BIGINT) FROM usage_hours WHERE account_id = $1 AND hour >= $2 AND hour < $3 GROUP BY agent_key";
     AGENTS = "SELECT id, name FROM agents WHERE account_id = $1 ORDER BY id DESC";
 }
 
@@ -39,6 +41,8 @@ pub struct DayUsage {
     pub day: i64,
     pub messages: i64,
     pub webhooks: i64,
+    pub calls: i64,
+    pub call_seconds: i64,
 }
 
 /// A number and the messages it ever sent or received.
@@ -51,14 +55,17 @@ pub struct NumberUsage {
     pub agent_id: Option<AgentId>,
     pub agent_name: Option<String>,
     pub messages: i64,
+    pub calls: i64,
 }
 
-/// An agent's messages. Without a name it was deleted; with an empty key there was none.
+/// An agent's messages and calls. Without a name it was deleted; with an empty key there was none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentUsage {
     pub agent_key: String,
     pub name: Option<String>,
     pub messages: i64,
+    pub calls: i64,
+    pub call_seconds: i64,
 }
 
 impl Scope<'_> {
@@ -95,6 +102,8 @@ impl Scope<'_> {
             webhooks: row.take()?,
             webhooks_succeeded: row.take()?,
             webhooks_failed: row.take()?,
+            calls: row.take()?,
+            call_seconds: row.take()?,
         })
     }
 
@@ -104,7 +113,15 @@ impl Scope<'_> {
     /// [`StoreError`].
     pub async fn usage_by_day(&mut self, since: Timestamp) -> Result<Vec<DayUsage>, StoreError> {
         let rows = self.tx.rows(BY_DAY, params![self.account, since]).await?;
-        let read = |mut row: Row| Ok(DayUsage { day: row.take()?, messages: row.take()?, webhooks: row.take()? });
+        let read = |mut row: Row| {
+            Ok(DayUsage {
+                day: row.take()?,
+                messages: row.take()?,
+                webhooks: row.take()?,
+                calls: row.take()?,
+                call_seconds: row.take()?,
+            })
+        };
         rows.into_iter().map(read).collect()
     }
 
@@ -113,15 +130,17 @@ impl Scope<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn usage_by_number(&mut self) -> Result<Vec<NumberUsage>, StoreError> {
-        let mut messages = HashMap::new();
+        let mut counts = HashMap::new();
         for mut row in self.tx.rows(BY_NUMBER, params![self.account]).await? {
-            messages.insert(row.take::<NumberId>()?, row.take::<i64>()?);
+            counts.insert(row.take::<NumberId>()?, (row.take::<i64>()?, row.take::<i64>()?));
         }
         let mut numbers = Vec::new();
         for mut row in self.tx.rows(NUMBERS, params![self.account]).await? {
             let id: NumberId = row.take()?;
+            let (messages, calls) = counts.remove(&id).unwrap_or((0, 0));
             numbers.push(NumberUsage {
-                messages: messages.remove(&id).unwrap_or(0),
+                messages,
+                calls,
                 id,
                 phone_number: row.take()?,
                 country: row.take()?,
@@ -143,16 +162,24 @@ impl Scope<'_> {
         let mut gone = Vec::new();
         let values = params![self.account, from.hour_start(), to];
         for mut row in self.tx.rows(BY_AGENT, values).await? {
-            gone.push(AgentUsage { agent_key: row.take()?, messages: row.take()?, name: None });
+            gone.push(AgentUsage {
+                agent_key: row.take()?,
+                messages: row.take()?,
+                calls: row.take()?,
+                call_seconds: row.take()?,
+                name: None,
+            });
         }
         let mut agents = Vec::new();
         for mut row in self.tx.rows(AGENTS, params![self.account]).await? {
             let (agent_key, name): (String, _) = (row.take()?, row.take()?);
             let place = gone.iter().position(|usage| usage.agent_key == agent_key);
-            let messages = place.map_or(0, |place| gone.remove(place).messages);
-            agents.push(AgentUsage { agent_key, name: Some(name), messages });
+            let used = place.map(|place| gone.remove(place));
+            let (messages, calls, call_seconds) =
+                used.map_or((0, 0, 0), |used| (used.messages, used.calls, used.call_seconds));
+            agents.push(AgentUsage { agent_key, name: Some(name), messages, calls, call_seconds });
         }
-        gone.retain(|usage| usage.messages > 0);
+        gone.retain(|usage| usage.messages > 0 || usage.calls > 0);
         gone.sort_by(|a, b| b.agent_key.cmp(&a.agent_key));
         agents.append(&mut gone);
         Ok(agents)

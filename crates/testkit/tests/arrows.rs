@@ -9,17 +9,28 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which of our crates each of our crates may depend on.
-const ARROWS: [(&str, &[&str]); 7] = [
-    ("offhook-server", &["offhook-voice", "offhook-carriers", "offhook-store", "offhook-domain"]),
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("offhook-server", &["offhook-voice", "offhook-carriers", "offhook-smpp", "offhook-store", "offhook-domain"]),
     // Never the store: a call reaches the platform through the CallHost trait.
-    ("offhook-voice", &["offhook-domain"]),
+    ("offhook-voice", &["offhook-media", "offhook-sip", "offhook-domain"]),
+    // A protocol of its own: it knows SIP and nothing of ours.
+    ("offhook-sip", &[]),
     // Never the store: a carrier answers, and the caller records the answer.
-    ("offhook-carriers", &["offhook-domain"]),
+    ("offhook-carriers", &["offhook-smpp", "offhook-domain"]),
+    // A protocol: bytes in, bytes out.
+    ("offhook-smpp", &[]),
     ("offhook-store", &["offhook-domain"]),
+    // A protocol of its own: bytes and time in, bytes and sound out. It knows nothing of ours.
+    ("offhook-media", &[]),
     ("offhook-domain", &[]),
-    ("offhook-testkit", &["offhook-domain"]),
+    ("offhook-testkit", &["offhook-smpp", "offhook-domain"]),
     // It measures a process from outside, as a customer would; the store is what it fills with ten million messages.
-    ("offhook-benches", &["offhook-store", "offhook-domain"]),
+    ("offhook-benches", &["offhook-voice", "offhook-media", "offhook-sip", "offhook-store", "offhook-domain"]),
+    // It calls parsers wherever they are.
+    (
+        "offhook-fuzz",
+        &["offhook-server", "offhook-carriers", "offhook-smpp", "offhook-sip", "offhook-media", "offhook-domain"],
+    ),
 ];
 
 /// Libraries that are one crate's business. SQLite must be linked once; the rest would let SQL leak.

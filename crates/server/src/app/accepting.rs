@@ -86,6 +86,9 @@ impl Writing for Accept {
         for (line, first) in lines.into_iter().zip(wanted.iter().cycle()) {
             first.app.wakes.ring(Ring::Send(line.clone()));
         }
+        if let Some(first) = wanted.iter().find(|one| !one.order.media_urls.is_empty()) {
+            first.app.wakes.ring(Ring::Media);
+        }
         kept.into_iter().map(|kept| kept.map(|kept| kept.answer)).collect()
     }
 
@@ -114,7 +117,7 @@ async fn accept_together(tx: &mut Tx, wanted: &[Arc<Wanted>]) -> Result<Vec<Resu
     }
     let open: Vec<usize> = (0..wanted.len()).filter(|n| answers[*n].is_none()).collect();
     let orders: Vec<&Order> = open.iter().map(|n| &wanted[*n].order).collect();
-    let accepted = send_message::accept_all(tx, &orders, app.prices(), &app.config, &*app.clock).await?;
+    let accepted = send_message::accept_all(tx, &orders, app.prices(), &app.config, &app.carriers, &*app.clock).await?;
     for (n, accepted) in open.into_iter().zip(accepted) {
         answers[n] = Some(finish(tx, &wanted[n], accepted.map_err(ApiError::from), claimed_at).await?);
     }

@@ -1,12 +1,13 @@
-//! What customers' servers are told of messages, inside the transaction that changes them.
+//! What customers' servers are told of messages and numbers, inside the transaction that changes them.
 //!
 //! In: domain values. Out: events and the work of delivering them, as rows of that transaction, and the webhooks to
 //! ring after the commit. Never here: the network.
 
 use std::collections::{HashMap, HashSet};
 
-use offhook_domain::event::{ContactData, Envelope, HistoryItem, MessageData, StatusData};
+use offhook_domain::event::{ContactData, Envelope, HistoryItem, MessageData, NO_HISTORY, ReleasedData, StatusData};
 use offhook_domain::message::{Failure, Message};
+use offhook_domain::number::{Number, ReleaseReason};
 use offhook_domain::usage::UsageDelta;
 use offhook_domain::webhook::{EventType, Webhook};
 use offhook_domain::{AccountId, AgentId, Id, NumberId, Timestamp, WebhookId};
@@ -18,7 +19,7 @@ use offhook_store::{StoreError, Tx};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::App;
+use super::{App, media};
 
 /// A text that came in, with what its event needs to know.
 #[derive(Debug)]
@@ -103,7 +104,8 @@ pub async fn messages_received(
     let mut emissions = Vec::with_capacity(told.len());
     for (((one, webhook), history), contact) in told.iter().zip(&histories).zip(&contacts) {
         let (message, at) = (&one.message, app.now());
-        let body = message_body(one, contact.as_ref(), history, at)?;
+        let urls = media::linked(app, &message.media_urls);
+        let body = message_body(one, &urls, contact.as_ref(), history, at)?;
         let event = NewEvent {
             event_type: EventType::Message,
             channel: message.channel.as_str(),
@@ -162,6 +164,34 @@ pub async fn messages_moved(
     Ok(told.into_iter().map(|(_, webhook)| webhook.id.clone()).collect())
 }
 
+/// Writes the `number.released` event of a number as it was until now; its webhook finds it with its next look.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn number_released(
+    tx: &mut Tx,
+    number: &Number,
+    reason: ReleaseReason,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let mut listeners = Listeners::default();
+    listeners.find(tx, std::iter::once((&number.account_id, &number.agent_id))).await?;
+    let Some(webhook) = listeners.of(&number.account_id, &number.agent_id, EventType::NumberReleased) else {
+        return Ok(());
+    };
+    let body = released_body(number, reason, at)?;
+    let event = NewEvent {
+        event_type: EventType::NumberReleased,
+        channel: &number.kind,
+        lane: number.id.as_str(),
+        message_id: None,
+        at,
+    };
+    count(tx, webhook, &event, &number.id, number.agent_id.as_ref());
+    tx.insert_deliveries(vec![Emission { webhook, event, body }]).await?;
+    Ok(())
+}
+
 /// Counts an event for its number and agent.
 fn count(tx: &mut Tx, webhook: &Webhook, event: &NewEvent<'_>, number: &NumberId, agent: Option<&AgentId>) {
     let delta = UsageDelta { webhooks: 1, ..UsageDelta::default() };
@@ -173,12 +203,13 @@ fn count(tx: &mut Tx, webhook: &Webhook, event: &NewEvent<'_>, number: &NumberId
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when `D` can't be JSON.
-pub fn write_down<D: Serialize>(envelope: &Envelope<'_, D>) -> Result<String, StoreError> {
+pub fn write_down<D: Serialize, H: Serialize>(envelope: &Envelope<'_, D, H>) -> Result<String, StoreError> {
     serde_json::to_string(envelope).map_err(|error| StoreError::Corrupt(format!("event: {error}")))
 }
 
 fn message_body(
     received: &Received,
+    media_urls: &[String],
     contact: Option<&KnownContact>,
     history: &[HistoryItem],
     timestamp: Timestamp,
@@ -199,8 +230,8 @@ fn message_body(
         to: &message.to,
         contact,
         message: &message.body,
-        media_url: message.media_urls.first().map(String::as_str),
-        media_urls: &message.media_urls,
+        media_url: media_urls.first().map(String::as_str),
+        media_urls,
         direction: message.direction,
         received_at: message.at,
         external_id: received.number_external_id.as_deref(),
@@ -244,6 +275,26 @@ fn status_body(
         data,
         conversation_state: state,
         recent_history: history,
+        test: None,
+    })
+}
+
+fn released_body(number: &Number, reason: ReleaseReason, at: Timestamp) -> Result<String, StoreError> {
+    let data = ReleasedData {
+        number_id: &number.id,
+        phone_number: number.phone_number.as_str(),
+        external_id: number.external_id.as_deref(),
+        reason: reason.as_str(),
+        at,
+    };
+    write_down(&Envelope {
+        event: EventType::NumberReleased,
+        channel: &number.kind,
+        timestamp: at,
+        agent_id: number.agent_id.as_ref(),
+        data,
+        conversation_state: None,
+        recent_history: NO_HISTORY,
         test: None,
     })
 }
@@ -306,13 +357,13 @@ mod tests {
             channel: Channel::Sms,
             at: AT,
         }];
-        let body = message_body(&received, Some(&contact), &history, AT).unwrap();
+        let body = message_body(&received, &received.message.media_urls, Some(&contact), &history, AT).unwrap();
         insta::assert_snapshot!("agent_message", pretty(&body));
     }
 
     #[test]
     fn what_is_not_there_is_null_and_lists_are_lists() {
-        let body = message_body(&received(Vec::new()), None, &[], AT).unwrap();
+        let body = message_body(&received(Vec::new()), &[], None, &[], AT).unwrap();
         insta::assert_snapshot!("agent_message_bare", pretty(&body));
     }
 

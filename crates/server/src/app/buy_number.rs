@@ -14,6 +14,7 @@ use offhook_store::{StoreError, Tx};
 use tokio::time::{Instant, timeout_at};
 
 use super::App;
+use super::guards::{Guarding, SpendLimitReached};
 use super::offers::Offers;
 use super::settle_purchase::{Ended, keep_purchase, undo_purchase};
 use crate::http::error::ApiError;
@@ -54,10 +55,14 @@ pub enum Bought {
 pub enum BuyNumberError {
     #[error("agent not found")]
     NoSuchAgent,
+    #[error("the sub-account is closed")]
+    AccountClosed,
     #[error("the account holds its limit of {0} numbers")]
     Limit(i64),
     #[error("a number costs {0}, which the balance does not cover")]
     Balance(Micros),
+    #[error(transparent)]
+    SpendLimit(#[from] SpendLimitReached),
     #[error("no carrier is configured, so no number can be bought")]
     NoCarrier,
     #[error("no number is left in {0}")]
@@ -96,7 +101,7 @@ pub async fn buy_number(app: &App, order: BuyNumber, once: &Once) -> Result<Boug
         once.settle();
         return Ok(Bought::Before(reply));
     }
-    let mut offers = Offers::of(app, &order, deadline).ok_or(BuyNumberError::NoCarrier)?;
+    let mut offers = Offers::of(app, &order, deadline).await?.ok_or(BuyNumberError::NoCarrier)?;
     let Some(first) = offers.next().await? else { return Err(none_left(&order)) };
     let purchase = match reserve(app, &order, offers.carrier().name(), first, once).await? {
         Reserved::Now(purchase) => purchase,
@@ -119,7 +124,7 @@ fn leaves_key_claimed<T>(ended: &Result<T, BuyNumberError>) -> bool {
 
 /// What can be refused without asking the carrier; the answer under the key where there is one.
 async fn check(app: &App, order: &BuyNumber, once: &Once) -> Result<Option<Reply>, BuyNumberError> {
-    let (order, once, now) = (order.clone(), once.clone(), app.now());
+    let (order, once, now, doors) = (order.clone(), once.clone(), app.now(), app.clone());
     let (limit, price) = (limit(app), app.prices().number_period);
     app.store
         .read(async move |tx: &mut Tx| {
@@ -138,6 +143,7 @@ async fn check(app: &App, order: &BuyNumber, once: &Once) -> Result<Option<Reply
             if !price.is_zero() && scope.balance(Book::Wallet).await? < price {
                 return Err(BuyNumberError::Balance(price));
             }
+            Guarding::of(&doors.config).may_spend(tx, &order.account, price, now).await??;
             Ok(None)
         })
         .await
@@ -148,7 +154,7 @@ enum Reserved {
     Before(Reply),
 }
 
-/// The first transaction: a place of the limit, the price, and the purchase that holds both.
+/// The first transaction: a place of the limit, the price, which counts towards the day's spending, and the purchase that holds both.
 async fn reserve(
     app: &App,
     order: &BuyNumber,
@@ -173,7 +179,7 @@ async fn reserve(
         settle_after: now.plus(BUYERS_TIME),
         created_at: now,
     };
-    let once = once.clone();
+    let (once, doors) = (once.clone(), app.clone());
     app.store
         .write(async move |tx: &mut Tx| {
             // As of `created_at`, by which the purchase will know its key again.
@@ -182,8 +188,13 @@ async fn reserve(
             }
             let mut scope = tx.of(&purchase.account_id);
             if !scope.hold_number(limit).await? {
-                return Err(BuyNumberError::Limit(limit));
+                let closed = scope.numbers_held().await? < limit;
+                return Err(if closed { BuyNumberError::AccountClosed } else { BuyNumberError::Limit(limit) });
             }
+            // As of `created_at`: by its day it is taken off again where nothing comes of the purchase.
+            let (account, price, at) = (&purchase.account_id, purchase.price, purchase.created_at);
+            Guarding::of(&doors.config).spend(tx, account, price, at).await??;
+            let mut scope = tx.of(&purchase.account_id);
             if !scope.post_covered(&purchase.posting(EntryKind::NumberHold, now)).await? {
                 return Err(BuyNumberError::Balance(purchase.price));
             }
@@ -193,7 +204,7 @@ async fn reserve(
         .await
 }
 
-/// Asks the carrier for one number after another, and ends the purchase as its answer says.
+/// Asks the carrier for one number after another, or one carrier after another for this very number, and ends the purchase as its answer says.
 async fn ask_and_settle(
     app: &App,
     order: &BuyNumber,
@@ -209,7 +220,7 @@ async fn ask_and_settle(
             Err(BuyError::NotBought(why)) => BuyNumberError::CarrierFailed(why),
             Err(BuyError::Taken) => match offers.next().await {
                 Ok(Some(next)) => {
-                    if repoint(app, &mut purchase, next).await? {
+                    if repoint(app, &mut purchase, offers.carrier().name(), next).await? {
                         continue;
                     }
                     return Err(BuyNumberError::CarrierFailed("it took too long".to_owned()));
@@ -257,10 +268,11 @@ fn outcome(answer: &Result<(), BuyError>) -> &'static str {
     }
 }
 
-async fn repoint(app: &App, purchase: &mut Purchase, next: E164) -> Result<bool, StoreError> {
+async fn repoint(app: &App, purchase: &mut Purchase, carrier: &'static str, next: E164) -> Result<bool, StoreError> {
     purchase.phone_number = next.clone();
+    carrier.clone_into(&mut purchase.carrier);
     let (account, id) = (purchase.account_id.clone(), purchase.id.clone());
-    app.store.write(async move |tx: &mut Tx| tx.of(&account).repoint_purchase(&id, &next).await).await
+    app.store.write(async move |tx: &mut Tx| tx.of(&account).repoint_purchase(&id, carrier, &next).await).await
 }
 
 /// The last transaction. From here on the number is bought: no failure of ours may say otherwise.

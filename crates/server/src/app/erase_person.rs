@@ -6,12 +6,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use offhook_domain::{AccountId, ConversationId, E164, Timestamp};
+use offhook_domain::{AccountId, ConversationId, Timestamp};
 use offhook_store::privacy::Step;
 use offhook_store::{StoreError, Tx};
 use tokio::time::Instant;
 
-use super::App;
+use super::{App, media};
 
 /// How much is done in one transaction.
 const PORTION: i64 = 500;
@@ -29,16 +29,16 @@ pub struct Erased {
     pub finished: bool,
 }
 
-/// Empties the messages and conversations with a person, deletes the address-book entry, and drops what the log of
+/// Empties the messages and conversations with a person, deletes the address-book entry and the parts of texts, and drops what the log of
 /// deliveries tells of them.
 ///
 /// # Errors
 /// [`StoreError`]; what was done by then is done.
-pub async fn erase_person(app: &App, account: &AccountId, person: &E164) -> Result<Erased, StoreError> {
+pub async fn erase_person(app: &App, account: &AccountId, person: &str) -> Result<Erased, StoreError> {
     let deadline = Instant::now() + BUDGET;
-    let (ours, theirs) = (account.clone(), person.to_string());
-    let forget = async move |tx: &mut Tx| tx.of(&ours).forget_person(&theirs, CALLS).await;
-    let conversations = app.store.write::<_, StoreError>(forget).await?;
+    let (ours, theirs, now) = (account.clone(), person.to_owned(), app.now());
+    let forget = async move |tx: &mut Tx| tx.of(&ours).forget_person(&theirs, CALLS, now).await;
+    let (conversations, calls) = app.store.write::<_, StoreError>(forget).await?;
     let mut left = 0;
     for conversation in &conversations {
         let mut walk = Walk::until(deadline);
@@ -52,10 +52,11 @@ pub async fn erase_person(app: &App, account: &AccountId, person: &E164) -> Resu
             return Ok(Erased { left, finished: false });
         }
     }
-    if conversations.is_empty() {
+    if conversations.is_empty() && calls.is_empty() {
         return Ok(Erased { left: 0, finished: true });
     }
-    let lanes: HashSet<String> = conversations.iter().map(ToString::to_string).collect();
+    let lanes: HashSet<String> =
+        conversations.iter().map(ToString::to_string).chain(calls.iter().map(ToString::to_string)).collect();
     let mut walk = Walk::until(deadline);
     loop {
         if let Some(end) = walk.did(drop_deliveries(app, account, &lanes, walk.after).await?) {
@@ -95,7 +96,9 @@ async fn blank(
     after: Timestamp,
 ) -> Result<Step, StoreError> {
     let (account, conversation) = (account.clone(), conversation.clone());
-    app.store.write(async move |tx: &mut Tx| tx.of(&account).blank_messages(&conversation, after, PORTION).await).await
+    let removals = media::removals(app);
+    let blank = async move |tx: &mut Tx| tx.of(&account).blank_messages(&conversation, after, PORTION, removals).await;
+    app.store.write(blank).await
 }
 
 async fn drop_deliveries(

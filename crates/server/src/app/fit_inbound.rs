@@ -13,6 +13,8 @@ use super::hex;
 
 /// The longest text there can be: 255 parts of 153 characters are 39,015.
 const LONGEST_TEXT: usize = 40_000;
+/// What stands where the rest of a longer one was, as where a part of one is missing.
+const CUT: &str = "[…]";
 /// The longest phone number has 16 characters, the longest named sender 11, an email address up to 254.
 const LONGEST_SENDER: usize = 254;
 const LONGEST_ID: usize = 255;
@@ -42,10 +44,18 @@ fn fit_message(message: InboundMessage, now: Timestamp) -> InboundMessage {
         carrier_message_id: fit_id(&message.carrier_message_id)
             .unwrap_or_else(|| format!("none:{}", MessageId::generate(now))),
         from: if sender.is_empty() { "unknown".to_owned() } else { sender },
-        body: beginning(message.body.replace('\0', ""), LONGEST_TEXT),
+        body: fit_body(message.body.replace('\0', "")),
         media_urls,
         ..message
     }
+}
+
+/// A text that was cut says so.
+fn fit_body(body: String) -> String {
+    if body.chars().nth(LONGEST_TEXT).is_none() {
+        return body;
+    }
+    beginning(body, LONGEST_TEXT - CUT.chars().count()) + CUT
 }
 
 fn fit_receipt(receipt: Receipt, now: Timestamp) -> Receipt {
@@ -126,6 +136,9 @@ mod tests {
         let absurd = text(&"i".repeat(100_000), &"\0 \u{7}".repeat(1_000), &"é\0".repeat(1_000_000));
         let fitted = fit_message(absurd.clone(), NOW);
         assert_eq!((fitted.from.as_str(), fitted.body.chars().count()), ("unknown", LONGEST_TEXT));
+        assert!(fitted.body.ends_with("é[…]"), "it says that it was cut");
+        let longest = "é".repeat(LONGEST_TEXT);
+        assert_eq!(fit_message(text("SM1", "+14152011234", &longest), NOW).body, longest);
         assert_eq!(fitted.carrier_message_id.len(), "sha256:".len() + 64);
         assert_eq!(fit_message(absurd, NOW).carrier_message_id, fitted.carrier_message_id, "a repeat is known");
         let none = || fit_message(text("", "+14152011234", "Hi"), NOW).carrier_message_id;

@@ -1,14 +1,15 @@
-//! Guard rails of sending: what an agent must not do, however it was told to.
+//! Guard rails of sending and of spending: what an agent must not do, however it was told to.
 //!
 //! In: messages about to be accepted. Out: those that nothing speaks against, and their counts. One question for all of
-//! them, whatever is configured. Never here: the money that is there, or who answers.
+//! them, whatever is configured. What else an account buys is counted with what its messages cost. Never here: the money that
+//! is there, or who answers.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use offhook_domain::guards::{Counted, FloodLimit, LoopRule, day_of, hour_of, minute_of};
 use offhook_domain::message::{Direction, Message};
 use offhook_domain::{AccountId, E164, Micros, Timestamp, destinations};
-use offhook_store::guards::{Heard, Known, More, Pair};
+use offhook_store::guards::{Heard, Known, More, Pair, Spending, Spent};
 use offhook_store::{StoreError, Tx};
 
 use super::send_message::SendRefused;
@@ -27,10 +28,19 @@ pub struct Guarded<'a> {
     pub price: Micros,
 }
 
+/// An account may spend no more today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the account has spent what it may on one day, {limit}; it is counted anew at midnight UTC")]
+pub struct SpendLimitReached {
+    pub limit: Micros,
+}
+
 /// What was found, to be counted once the messages are kept.
 #[derive(Debug, Default)]
 pub struct Seen {
     spend_limits: HashMap<AccountId, Micros>,
+    /// Who pays for sub-accounts.
+    payers: HashMap<AccountId, AccountId>,
 }
 
 impl<'a> Guarding<'a> {
@@ -80,7 +90,7 @@ impl<'a> Guarding<'a> {
                 _ => None,
             });
         }
-        Ok((refused, Seen { spend_limits: tally.spend_limits }))
+        Ok((refused, Seen { spend_limits: tally.spend_limits, payers: tally.payers }))
     }
 
     /// Counts accepted messages; to be called when they have their places, and before anybody pays.
@@ -92,8 +102,11 @@ impl<'a> Guarding<'a> {
         self.hear(tx, messages.iter().map(|one| one.message)).await?;
         let mut spending: BTreeMap<(&AccountId, i64), Micros> = BTreeMap::new();
         for one in messages.iter().filter(|one| !one.price.is_zero()) {
-            let sum = spending.entry((&one.message.account_id, day_of(one.message.at))).or_default();
-            *sum = *sum + one.price;
+            let account = &one.message.account_id;
+            for who in std::iter::once(account).chain(seen.payers.get(account)) {
+                let sum = spending.entry((who, day_of(one.message.at))).or_default();
+                *sum = *sum + one.price;
+            }
         }
         for ((account, day), amount) in spending {
             match seen.spend_limits.get(account) {
@@ -103,6 +116,72 @@ impl<'a> Guarding<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether an account may spend so much now, and counts nothing yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn may_spend(
+        &self,
+        tx: &mut Tx,
+        account: &AccountId,
+        amount: Micros,
+        at: Timestamp,
+    ) -> Result<Result<(), SpendLimitReached>, StoreError> {
+        if amount.is_zero() {
+            return Ok(Ok(()));
+        }
+        let spending = tx.spending(account, day_of(at)).await?;
+        let fits = |spent: &Spent| self.fits(*spent, amount);
+        Ok(fits(&spending.own).and_then(|()| spending.payer.as_ref().map_or(Ok(()), |(_, spent)| fits(spent))))
+    }
+
+    fn fits(&self, spent: Spent, amount: Micros) -> Result<(), SpendLimitReached> {
+        match self.spend_limit(spent.limit) {
+            Some(limit) if spent.amount.0.saturating_add(amount.0) > limit.0 => Err(SpendLimitReached { limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts what an account buys that is no message, before it pays: as its own spending and as its payer's. Refused, the
+    /// transaction must be given up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn spend(
+        &self,
+        tx: &mut Tx,
+        account: &AccountId,
+        amount: Micros,
+        at: Timestamp,
+    ) -> Result<Result<(), SpendLimitReached>, StoreError> {
+        if amount.is_zero() {
+            return Ok(Ok(()));
+        }
+        let day = day_of(at);
+        let Spending { own, payer } = tx.spending(account, day).await?;
+        let mut all = vec![(account, own)];
+        all.extend(payer.as_ref().map(|(payer, spent)| (payer, *spent)));
+        // In one order for every transaction.
+        all.sort_by_key(|(account, _)| *account);
+        for (account, spent) in all {
+            // The statement below looks at nothing where the day has no row yet.
+            if let Err(reached) = self.fits(spent, amount) {
+                return Ok(Err(reached));
+            }
+            match self.spend_limit(spent.limit) {
+                None => tx.note_spending(account, day, amount).await?,
+                Some(limit) if tx.spend(account, day, amount, limit).await? => {}
+                Some(limit) => return Ok(Err(SpendLimitReached { limit })),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// The limit of a day, where there is one: the account's own, else what is configured.
+    fn spend_limit(&self, own: Option<Micros>) -> Option<Micros> {
+        own.or(Some(Micros(self.config.guards.daily_spend_micros)).filter(|limit| !limit.is_zero()))
     }
 
     /// Notes who said something, for the detection of circles.
@@ -156,15 +235,20 @@ struct Tally<'g> {
     counted: HashMap<(AccountId, String), Counted>,
     spent: HashMap<(AccountId, i64), Micros>,
     spend_limits: HashMap<AccountId, Micros>,
+    payers: HashMap<AccountId, AccountId>,
 }
 
 impl<'g> Tally<'g> {
     fn new(guards: &'g Guarding<'g>) -> Self {
-        Self { guards, counted: HashMap::new(), spent: HashMap::new(), spend_limits: HashMap::new() }
+        let (counted, spent) = (HashMap::new(), HashMap::new());
+        Self { guards, counted, spent, spend_limits: HashMap::new(), payers: HashMap::new() }
     }
 
     fn judge(&mut self, one: &Guarded<'_>, known: &Known) -> Result<(), SendRefused> {
         let Message { account_id, to, at, .. } = one.message;
+        if known.closed {
+            return Err(SendRefused::AccountClosed);
+        }
         if known.opted_out {
             return Err(SendRefused::RecipientOptedOut(to.clone()));
         }
@@ -175,7 +259,7 @@ impl<'g> Tally<'g> {
         }
         let counted = self.guards.flood().map(|limit| self.one_more(one.message, known, limit)).transpose()?;
         if !one.price.is_zero() {
-            self.spend(account_id, *at, one.price, known)?;
+            self.spend(account_id, day_of(*at), one.price, &known.spending)?;
         }
         if let Some(counted) = counted {
             self.counted.insert((account_id.clone(), to.clone()), counted);
@@ -188,16 +272,41 @@ impl<'g> Tally<'g> {
         so_far.one_more(message.at, limit).ok_or(SendRefused::DestinationFlooded { limit })
     }
 
-    fn spend(&mut self, account: &AccountId, at: Timestamp, price: Micros, known: &Known) -> Result<(), SendRefused> {
-        let general = Some(Micros(self.guards.config.guards.daily_spend_micros)).filter(|limit| !limit.is_zero());
-        let Some(limit) = known.spend_limit.or(general) else { return Ok(()) };
-        self.spend_limits.insert(account.clone(), limit);
-        let spent = self.spent.entry((account.clone(), day_of(at))).or_insert(known.spent);
-        if spent.0.saturating_add(price.0) > limit.0 {
-            return Err(SendRefused::SpendLimitReached { limit });
+    /// Both the account and who pays for it must be able to: else neither has spent anything.
+    fn spend(
+        &mut self,
+        account: &AccountId,
+        day: i64,
+        price: Micros,
+        spending: &Spending,
+    ) -> Result<(), SpendLimitReached> {
+        let own = self.with_this(account, day, price, spending.own)?;
+        let payers = match &spending.payer {
+            Some((payer, spent)) => Some((payer, self.with_this(payer, day, price, *spent)?)),
+            None => None,
+        };
+        self.spent.insert((account.clone(), day), own);
+        if let Some((payer, sum)) = payers {
+            self.payers.insert(account.clone(), payer.clone());
+            self.spent.insert((payer.clone(), day), sum);
         }
-        *spent = *spent + price;
         Ok(())
+    }
+
+    /// What an account has spent with this.
+    fn with_this(
+        &mut self,
+        account: &AccountId,
+        day: i64,
+        price: Micros,
+        before: Spent,
+    ) -> Result<Micros, SpendLimitReached> {
+        let amount = self.spent.get(&(account.clone(), day)).copied().unwrap_or(before.amount);
+        if let Some(limit) = self.guards.spend_limit(before.limit) {
+            self.spend_limits.insert(account.clone(), limit);
+        }
+        self.guards.fits(Spent { amount, ..before }, price)?;
+        Ok(amount + price)
     }
 }
 

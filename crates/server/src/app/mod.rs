@@ -5,14 +5,24 @@ pub mod announce;
 pub mod api_keys;
 pub mod bootstrap;
 pub mod buy_number;
-mod carriers;
+pub mod carrier_health;
+pub mod carriers;
 pub(crate) mod codes;
+pub(crate) mod contact_card_links;
+pub mod end_call;
 pub mod erase_person;
 mod fit_inbound;
 pub mod guards;
+pub mod host_calls;
+pub mod lead_call;
+pub mod media;
+pub mod networks;
 mod offers;
 pub mod open_account;
+pub mod operator;
+pub mod opinions;
 pub mod opt_outs;
+pub mod place_call;
 mod place_messages;
 pub mod post_event;
 mod readiness;
@@ -20,8 +30,10 @@ pub mod receive_message;
 pub mod receiving;
 pub mod reconcile_purchases;
 pub mod record_outcome;
+pub mod recordings;
 pub mod registration;
 pub mod release_number;
+pub mod sandbox_calls;
 mod sandbox_world;
 mod secrets;
 pub mod send_message;
@@ -29,22 +41,33 @@ pub mod settle_purchase;
 pub mod settle_sign_ups;
 pub mod shaping;
 pub mod sign_up;
-mod together;
+pub mod signed_urls;
+mod smpp_memory;
+mod stored_inventory;
+pub(crate) mod together;
+pub mod trunks;
+pub mod turn_ids;
 pub mod verification;
 mod wakes;
+pub mod webhook_brain;
 
 use std::sync::Arc;
 
 use offhook_domain::{Clock, Prices, Timestamp};
 use offhook_store::Store;
+use tokio_util::task::TaskTracker;
 
 pub use accepting::Accepting;
+pub use carrier_health::CarrierHealth;
 pub use carriers::Carriers;
 use readiness::Readiness;
 pub use receiving::Receiving;
 pub use sandbox_world::StoredWorld;
 pub use secrets::{Sealer, hash_api_key, hex};
-pub use wakes::{Ears, Ring, Wakes};
+pub use signed_urls::SignedUrls;
+pub use smpp_memory::StoredSmppMemory;
+pub use stored_inventory::StoredInventory;
+pub use wakes::{CallOrder, Ears, Ring, Wakes};
 
 use crate::config::Config;
 use crate::guarded_http::GuardedClient;
@@ -59,7 +82,19 @@ pub struct App {
     pub accepting: Arc<Accepting>,
     /// Where what carriers bring is received.
     pub receiving: Arc<Receiving>,
+    /// Files that go with messages.
+    pub media: media::KeptMedia,
+    /// How the carriers are.
+    pub health: Arc<CarrierHealth>,
+    /// Links to what this installation serves without a key.
+    pub signed_urls: SignedUrls,
+    /// Where calls come in and go out.
+    pub trunks: Arc<trunks::KnownTrunks>,
     readiness: Arc<Readiness>,
+    /// Calls that handsets of the sandbox make.
+    pub handset_calls: sandbox_calls::handsets::HandsetCalls,
+    /// Turns of calls that are being answered.
+    pub turns: TaskTracker,
     /// How often keys have asked.
     pub(crate) meters: Meters,
 }
@@ -83,10 +118,16 @@ impl App {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self {
+            media: media::KeptMedia::new(&parts.config),
+            health: Arc::new(CarrierHealth::new(parts.config.sending.patience)),
+            signed_urls: SignedUrls::new(&parts.sealer, &parts.config),
             parts: Arc::new(parts),
             accepting: accepting::gathering(),
             receiving: receiving::gathering(),
+            trunks: Arc::default(),
             readiness: Arc::default(),
+            handset_calls: sandbox_calls::handsets::HandsetCalls::default(),
+            turns: TaskTracker::new(),
             meters: Meters::default(),
         }
     }
@@ -108,6 +149,10 @@ impl App {
         Prices {
             number_period: offhook_domain::Micros(prices.number_month_micros),
             sms_segment: offhook_domain::Micros(prices.sms_segment_micros),
+            voice_minute: offhook_domain::Micros(prices.webhook_minute_micros),
+            hosted_voice_minute: offhook_domain::Micros(prices.hosted_minute_micros),
+            call_least: offhook_domain::Micros(prices.call_least_micros),
+            recording_period: offhook_domain::Micros(prices.recording_month_micros),
             sign_up_credit: offhook_domain::Micros(prices.sign_up_credit_micros),
         }
     }

@@ -11,14 +11,17 @@ use tokio::time::{Instant, timeout_at};
 
 use super::App;
 use super::buy_number::{BuyNumber, BuyNumberError};
+use super::carriers::sellers;
 
 /// How many numbers one search brings.
 const AT_A_TIME: usize = 40;
 
-/// What a carrier offers for an order.
+/// What a carrier offers for an order. This very number, and no other, may be any carrier's.
 pub(super) struct Offers<'a> {
     app: &'a App,
     carrier: Arc<dyn Carrier>,
+    /// This very number, and who is asked for it next.
+    exactly: Option<(E164, VecDeque<Arc<dyn Carrier>>)>,
     searches: VecDeque<NumberSearch>,
     /// The next one last.
     found: Vec<E164>,
@@ -27,8 +30,15 @@ pub(super) struct Offers<'a> {
 
 impl<'a> Offers<'a> {
     /// `None` where there is no carrier to buy from.
-    pub(super) fn of(app: &'a App, order: &BuyNumber, deadline: Instant) -> Option<Self> {
-        let carrier = app.carriers.for_purchases()?.clone();
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn of(app: &'a App, order: &BuyNumber, deadline: Instant) -> Result<Option<Self>, StoreError> {
+        let (carriers, country) = (app.carriers.clone(), order.country);
+        let fitting = app.store.read(async move |tx: &mut Tx| sellers(tx, &carriers, country).await).await?;
+        let mut fitting = VecDeque::from(fitting);
+        let Some(carrier) = fitting.pop_front() else { return Ok(None) };
+        let exactly = order.phone_number.clone().map(|number| (number, fitting));
         let anywhere = NumberSearch {
             country: order.country,
             area_code: None,
@@ -45,9 +55,10 @@ impl<'a> Offers<'a> {
             }
             (None, None) => (VecDeque::from([anywhere]), Vec::new()),
         };
-        Some(Self { app, carrier, searches, found, deadline })
+        Ok(Some(Self { app, carrier, exactly, searches, found, deadline }))
     }
 
+    /// Who has the number that came last.
     pub(super) fn carrier(&self) -> &dyn Carrier {
         &*self.carrier
     }
@@ -63,8 +74,14 @@ impl<'a> Offers<'a> {
                     return Ok(Some(number));
                 }
             }
-            let Some(search) = self.searches.pop_front() else { return Ok(None) };
-            self.found = self.search(&search).await?;
+            if let Some(search) = self.searches.pop_front() {
+                self.found = self.search(&search).await?;
+                continue;
+            }
+            let Some((number, carriers)) = &mut self.exactly else { return Ok(None) };
+            let Some(carrier) = carriers.pop_front() else { return Ok(None) };
+            self.found = vec![number.clone()];
+            self.carrier = carrier;
         }
     }
 

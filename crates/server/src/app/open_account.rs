@@ -91,7 +91,8 @@ pub async fn open_account(app: &App, entered: Entered) -> Result<OpenedAccount, 
     }
     let deadline = Instant::now() + PATIENCE;
     let order = order(AccountId::generate(app.now()));
-    let mut offers = Offers::of(app, &order, deadline).ok_or(OpenAccountError::Buying(BuyNumberError::NoCarrier))?;
+    let offers = Offers::of(app, &order, deadline).await?;
+    let mut offers = offers.ok_or(OpenAccountError::Buying(BuyNumberError::NoCarrier))?;
     let first = offers.next().await.map_err(OpenAccountError::Buying)?;
     let first = first.ok_or(OpenAccountError::Buying(BuyNumberError::NoneLeft(order.country)))?;
     let purchase = begin(app, &sign_up, offers.carrier().name(), first).await?;

@@ -19,7 +19,7 @@ use super::App;
 use super::announce::Received;
 use super::place_messages::{Placing, place};
 use super::release_number::fail_waiting;
-use super::send_message::{Outgoing, keep};
+use super::send_message::{Keeping, Outgoing, keep};
 use crate::config::OptOutReach;
 
 /// Why a message to somebody who is opted out does not go.
@@ -151,7 +151,7 @@ async fn send(app: &App, tx: &mut Tx, answers: Vec<(Message, Option<AgentId>)>) 
         messages.iter().map(|message| (message, segment.times(message.segments))).collect();
     let outgoing = priced.iter().zip(&agents);
     let outgoing = outgoing.map(|((message, price), agent)| Outgoing { message, agent: agent.as_ref(), price: *price });
-    keep(tx, &outgoing.collect::<Vec<_>>(), &placed, true).await?;
+    keep(tx, &outgoing.collect::<Vec<_>>(), &placed, Keeping::Exempt).await?;
     let charges = priced.iter().map(|(message, price)| {
         let (kind, reference) = (EntryKind::MessageOut, message.id.to_string());
         (&message.account_id, Posting { kind, amount: *price, reference, at: message.at })

@@ -11,11 +11,11 @@ use offhook_domain::{DeliveryId, Id};
 
 use super::App;
 use super::secrets::NotOpened;
-use crate::guarded_http::{Answer, FetchFailed, GuardedUrl, Request, UrlRefused};
+use crate::guarded_http::{Answer, FetchFailed, GuardedUrl, Request, Stream, UrlRefused};
 use crate::webhook_signature;
 
 /// How much of an answer is kept, and how long that is waited for: an answer says all that counts in its first line.
-const KEPT_BYTES: usize = 2048;
+pub(super) const KEPT_BYTES: usize = 2048;
 const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A webhook, ready to be posted to.
@@ -92,6 +92,16 @@ impl Endpoint {
         judge(answer, started.elapsed())
     }
 
+    /// Signs and sends a turn of a call, whose answer is read as it comes. Each piece of it has the attempt's time-out.
+    ///
+    /// # Errors
+    /// [`FetchFailed`] when no answer began.
+    pub async fn post_streaming(&self, app: &App, attempt: Attempt<'_>) -> Result<Stream, FetchFailed> {
+        let timeout = attempt.timeout;
+        let request = self.request(app, attempt)?;
+        app.guard.post_streaming(Request { body_timeout: timeout, ..request }).await
+    }
+
     fn request(&self, app: &App, attempt: Attempt<'_>) -> Result<Request, FetchFailed> {
         let Attempt { delivery, event, body, timeout, more_follows } = attempt;
         let now = app.now().as_unix_seconds();
@@ -138,7 +148,7 @@ fn judge(answer: Result<Answer, FetchFailed>, elapsed: Duration) -> Posted {
 pub const GONE: &str = "the endpoint answered 410 Gone";
 
 /// Bytes of a stranger as text that both engines can keep. A character that the limit cut in two is left out.
-fn readable(bytes: &[u8]) -> String {
+pub(super) fn readable(bytes: &[u8]) -> String {
     let whole = match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
         _ => bytes,

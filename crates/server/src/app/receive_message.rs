@@ -16,6 +16,7 @@ use offhook_store::{StoreError, Tx};
 use super::App;
 use super::announce::{self, Received};
 use super::guards::Guarding;
+use super::media;
 use super::opt_outs;
 use super::place_messages::{Placing, place};
 
@@ -107,6 +108,11 @@ async fn judge(
 async fn write(app: &App, tx: &mut Tx, drafts: Vec<(&InboundMessage, &Number)>) -> Result<Vec<Received>, StoreError> {
     let segment = app.prices().sms_segment;
     let mut messages: Vec<Message> = drafts.iter().map(|(text, number)| message(app, text, number)).collect();
+    let files = messages.iter_mut().map(|message| match app.config.media.fetch {
+        true => media::take_over(&mut message.media_urls, message.at),
+        false => Vec::new(),
+    });
+    let files: Vec<_> = files.collect();
     let mut placing: Vec<_> = messages
         .iter_mut()
         .zip(&drafts)
@@ -116,6 +122,9 @@ async fn write(app: &App, tx: &mut Tx, drafts: Vec<(&InboundMessage, &Number)>) 
     let price = |message: &Message| segment.times(message.segments);
     let priced: Vec<(&Message, Micros)> = messages.iter().map(|message| (message, price(message))).collect();
     tx.insert_messages(&priced).await?;
+    for ((message, _), files) in priced.iter().zip(&files) {
+        media::have_fetched(tx, message, files).await?;
+    }
     let charges = priced.iter().map(|(message, price)| {
         let (kind, reference) = (EntryKind::MessageIn, message.id.to_string());
         (&message.account_id, Posting { kind, amount: *price, reference, at: message.at })

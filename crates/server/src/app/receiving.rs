@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use offhook_carriers::{Inbound, InboundMessage, InboundSink, NotKept, Receipt};
+use offhook_domain::message::Channel;
 use offhook_store::{Store, StoreError, Tx};
 
 use super::fit_inbound::fit;
@@ -133,6 +134,9 @@ impl Writing for Receive {
             if let Kept::Text { channel, webhook, answers } = &one {
                 metrics::counter!(names::MESSAGES, "direction" => "inbound", "channel" => channel.as_str())
                     .increment(1);
+                if *channel == Channel::Mms {
+                    app.wakes.ring(Ring::Media);
+                }
                 if let Some(webhook) = webhook {
                     app.wakes.ring(Ring::Deliver(webhook.to_string()));
                 }

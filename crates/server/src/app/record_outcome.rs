@@ -6,6 +6,7 @@
 mod moving;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use offhook_carriers::Receipt;
@@ -13,14 +14,18 @@ use offhook_domain::guards::day_of;
 use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Failure, MessageStatus, ReceiptStatus, SendOutcome};
 use offhook_domain::{ConversationId, MessageId, Timestamp};
-use offhook_store::outcomes::{EarlyReceipt, Flight, KeptReceipt};
-use offhook_store::{Engine, StoreError, Tx};
+use offhook_store::outcomes::{Belated, EarlyReceipt, Flight, KeptReceipt};
+use offhook_store::{Engine, Store, StoreError, Tx};
 
 use self::moving::{Group, Moving, Told};
 use super::announce::{self, Listeners, Moved};
+use super::together::{Gathering, Gone, Writing, together};
 use super::{App, Ring};
 use crate::jobs::lines::LeaseName;
 use crate::telemetry::names;
+
+/// Lines whose answers are recorded in one transaction, at most.
+const RECORDED: usize = 64;
 
 /// One message and what its carrier said.
 #[derive(Debug, Clone)]
@@ -30,7 +35,10 @@ pub struct Outcome {
     /// The two ends, by which conversations are put in order.
     pub from: String,
     pub to: String,
+    /// The carrier that was asked last.
     pub carrier: String,
+    /// Whether that is another than the one that its number is at home with.
+    pub is_rerouted: bool,
     /// Tries before this one that came to nothing.
     pub attempts: i64,
     /// Since when it could have gone: it is given up so long after that.
@@ -48,6 +56,10 @@ impl Outcome {
             Some(SendOutcome::Accepted { carrier_message_id }) => Some(carrier_message_id),
             _ => None,
         }
+    }
+
+    fn may_be_taken(&self) -> bool {
+        matches!(self.outcome, Some(SendOutcome::Accepted { .. } | SendOutcome::Unknown(_)))
     }
 }
 
@@ -81,55 +93,128 @@ impl After {
     }
 }
 
-/// Records carriers' answers in one transaction, for jobs claimed under `epoch`, and claims those behind them.
+/// Carriers' answers for jobs of a line that are claimed under its epoch.
+#[derive(Clone)]
+pub struct Recording {
+    pub app: App,
+    pub outcomes: Vec<Outcome>,
+    pub epoch: i64,
+    pub lease: Option<LeaseName>,
+}
+
+/// Records carriers' answers in one transaction, and claims those behind them.
 ///
 /// # Errors
 /// [`StoreError`]; then none is recorded.
-pub async fn record(
-    app: &App,
-    outcomes: &[Outcome],
-    epoch: i64,
-    lease: Option<&LeaseName>,
-) -> Result<Recorded, StoreError> {
-    let lease = lease.cloned();
-    let mut outcomes = outcomes.to_vec();
-    // In the order of `Touch::order`, so that two transactions lock conversations in the same (PostgreSQL).
-    outcomes.sort_by(|a, b| (&a.from, &a.to, &a.message_id).cmp(&(&b.from, &b.to, &b.message_id)));
-    let doors = app.clone();
-    let (recorded, after) = app
-        .store
-        .write::<_, StoreError>(async move |tx| {
-            let mut held = Vec::new();
-            let mut settled = Vec::with_capacity(outcomes.len());
-            for outcome in &outcomes {
-                if outcome.outcome.is_none() {
-                    tx.unclaim_send_job(&outcome.message_id, epoch).await?;
-                    held.push(outcome.conversation_id.clone());
-                    continue;
-                }
-                match retry_wait(&doors, outcome) {
-                    Some(wait) => {
-                        let (since, due) = (outcome.tried_since, doors.now().plus(wait));
-                        let (message, conversation) = (&outcome.message_id, &outcome.conversation_id);
-                        tx.put_back_send_job(message, conversation, epoch, since, due).await?;
-                        held.push(outcome.conversation_id.clone());
-                    }
-                    None => settled.push(outcome),
-                }
-            }
-            let after = settle(&doors, tx, &settled, epoch).await?;
-            let mut next: Vec<_> = settled.iter().filter_map(|outcome| outcome.next.as_ref()).collect();
-            if !next.is_empty() && !is_ours(tx, lease.as_ref(), epoch).await? {
-                next.clear();
-            }
-            let claims = tx.claim_send_jobs(&next, epoch).await?;
-            let claimed = next.into_iter().zip(claims).filter(|(_, claimed)| *claimed).map(|(id, _)| id.clone());
-            Ok((Recorded { held, claimed: claimed.collect() }, after))
-        })
-        .await?;
-    after.commit(app);
-    apply_crossed(app, after.crossing).await;
+pub async fn record(recording: Recording) -> Result<Recorded, StoreError> {
+    let (app, items) = (recording.app.clone(), vec![recording]);
+    let (recorded, after) = app.store.write(async move |tx: &mut Tx| record_all(tx, &items).await).await?;
+    after.commit(&app);
+    apply_crossed(&app, after.crossing).await;
+    Ok(recorded.into_iter().next().unwrap_or_default())
+}
+
+/// Where the answers of many lines gather, to be recorded together.
+pub type Recordings = Gathering<Recording, Result<(Recorded, Vec<(String, String)>), StoreError>>;
+
+/// An empty gathering.
+#[must_use]
+pub fn recordings() -> Arc<Recordings> {
+    together(RECORDED, Record)
+}
+
+/// As [`record`], in one transaction with what other lines have to record.
+///
+/// # Errors
+/// [`StoreError`]; then none is recorded.
+pub async fn record_together(recordings: &Arc<Recordings>, recording: Recording) -> Result<Recorded, StoreError> {
+    let app = recording.app.clone();
+    let gone = |Gone| Err(StoreError::Unavailable("the store takes nothing more".to_owned()));
+    let (recorded, crossing) = recordings.join(recording).await.unwrap_or_else(gone)?;
+    apply_crossed(&app, crossing).await;
     Ok(recorded)
+}
+
+struct Record;
+
+impl Writing for Record {
+    type Item = Recording;
+    type Kept = (Vec<Recorded>, After);
+    /// Also what may have crossed with it: whoever is first looks for all.
+    type Answer = Result<(Recorded, Vec<(String, String)>), StoreError>;
+
+    fn store<'a>(&'a self, first: &'a Recording) -> &'a Store {
+        &first.app.store
+    }
+
+    async fn write(tx: &mut Tx, items: &[Recording]) -> Result<Self::Kept, StoreError> {
+        record_all(tx, items).await
+    }
+
+    fn committed(&self, items: &[Recording], (recorded, mut after): Self::Kept) -> Vec<Self::Answer> {
+        if let Some(first) = items.first() {
+            after.commit(&first.app);
+        }
+        recorded.into_iter().map(|recorded| Ok((recorded, std::mem::take(&mut after.crossing)))).collect()
+    }
+
+    fn failed(&self, error: StoreError) -> Self::Answer {
+        Err(error)
+    }
+}
+
+async fn record_all(tx: &mut Tx, items: &[Recording]) -> Result<(Vec<Recorded>, After), StoreError> {
+    let Some(Recording { app, .. }) = items.first() else { return Ok(Default::default()) };
+    let mut recorded: Vec<Recorded> = items.iter().map(|_| Recorded::default()).collect();
+    let each = items.iter().enumerate();
+    let mut outcomes: Vec<(usize, &Outcome)> =
+        each.flat_map(|(n, of)| of.outcomes.iter().map(move |o| (n, o))).collect();
+    // In the order of `Touch::order`, so that two transactions lock conversations in the same (PostgreSQL).
+    outcomes.sort_by(|(_, a), (_, b)| (&a.from, &a.to, &a.message_id).cmp(&(&b.from, &b.to, &b.message_id)));
+    let mut settled = Vec::with_capacity(outcomes.len());
+    for (n, outcome) in outcomes {
+        let epoch = items[n].epoch;
+        if outcome.outcome.is_none() {
+            tx.unclaim_send_job(&outcome.message_id, epoch).await?;
+        } else if let Some(wait) = retry_wait(app, outcome) {
+            let (since, due) = (outcome.tried_since, app.now().plus(wait));
+            tx.put_back_send_job(&outcome.message_id, &outcome.conversation_id, epoch, since, due).await?;
+        } else {
+            settled.push((n, outcome));
+            continue;
+        }
+        recorded[n].held.push(outcome.conversation_id.clone());
+    }
+    let told: Vec<_> = settled.iter().map(|(n, outcome)| (*outcome, items[*n].epoch)).collect();
+    let after = settle(app, tx, &told).await?;
+    let mut next: Vec<_> = settled.iter().filter_map(|(n, outcome)| Some((*n, outcome.next.as_ref()?))).collect();
+    if !next.is_empty() {
+        let ours = are_ours(tx, items.iter().map(|item| (item.lease.as_ref(), item.epoch)).collect()).await?;
+        next.retain(|(n, _)| ours[*n]);
+    }
+    let claims: Vec<_> = next.iter().map(|(n, id)| (*id, items[*n].epoch)).collect();
+    let claims = tx.claim_each(&claims).await?;
+    for ((n, id), _) in next.into_iter().zip(claims).filter(|(_, claimed)| *claimed) {
+        recorded[n].claimed.push(id.clone());
+    }
+    Ok((recorded, after))
+}
+
+/// As [`is_ours`], for many lines.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn are_ours(tx: &mut Tx, lines: Vec<(Option<&LeaseName>, i64)>) -> Result<Vec<bool>, StoreError> {
+    let mut held: Vec<_> =
+        lines.iter().enumerate().filter_map(|(n, (lease, epoch))| Some((n, (*lease)?, *epoch))).collect();
+    held.sort_by_key(|(_, lease, _)| &lease.resource);
+    let asked: Vec<_> = held.iter().map(|(_, lease, epoch)| (&*lease.resource, &*lease.owner, *epoch)).collect();
+    let confirmed = tx.confirm_leases(&asked).await?;
+    let mut ours = vec![true; lines.len()];
+    for ((n, ..), confirmed) in held.iter().zip(confirmed) {
+        ours[*n] = confirmed;
+    }
+    Ok(ours)
 }
 
 /// Whether the line is still its worker's, as of the commit: on PostgreSQL the lease's row stays locked until then, so
@@ -185,12 +270,16 @@ pub async fn apply_receipts(app: &App, tx: &mut Tx, receipts: &[Receipt]) -> Res
     let ours: Vec<_> = unknown.iter().filter_map(|receipt| receipt.message_id.clone()).collect();
     let named: HashMap<_, _> =
         ours.iter().zip(tx.flights(&ours).await?).filter_map(|(id, flight)| Some((id, flight?))).collect();
-    let (mut settling, mut early) = (Vec::new(), Vec::new());
+    let (mut elsewhere, mut settling, mut early) = (Vec::new(), Vec::new(), Vec::new());
     for receipt in unknown {
         let flight = receipt.message_id.as_ref().and_then(|id| named.get(id));
         // Its own answer may come in between the two look-ups.
         match flight.filter(|flight| flight.status != MessageStatus::Queued) {
             Some(flight) => {
+                // Cut off while another carrier than its own was asked.
+                if flight.carrier != receipt.carrier {
+                    elsewhere.push((&flight.id, receipt.carrier));
+                }
                 settling.push((&flight.id, receipt.carrier_message_id.as_str()));
                 moving.of(flight.clone()).receive(&kept(receipt));
             }
@@ -201,6 +290,7 @@ pub async fn apply_receipts(app: &App, tx: &mut Tx, receipts: &[Receipt]) -> Res
             }),
         }
     }
+    tx.set_carriers(&elsewhere).await?;
     tx.set_carrier_message_ids(&settling).await?;
     tx.keep_receipts(&early).await?;
     let crossing = early.iter().map(|one| (one.carrier.to_owned(), one.receipt.carrier_message_id.clone())).collect();
@@ -242,20 +332,25 @@ pub async fn apply_belated(app: &App) -> Result<bool, StoreError> {
 }
 
 /// Applies the receipts kept under these carriers' ids to their messages.
-async fn apply_kept(app: &App, belated: Vec<(MessageId, String)>) -> Result<(), StoreError> {
+async fn apply_kept(app: &App, belated: Vec<Belated>) -> Result<(), StoreError> {
     let doors = app.clone();
     let after = app
         .store
         .write::<_, StoreError>(async move |tx| {
-            let (messages, ids): (Vec<_>, Vec<_>) = belated.iter().cloned().unzip();
+            let messages: Vec<_> = belated.iter().map(|one| one.message.clone()).collect();
             let flights = tx.flights(&messages).await?;
             let mut known: Vec<_> =
-                flights.iter().zip(&ids).filter_map(|(flight, id)| Some((flight.as_ref()?, id.as_str()))).collect();
+                flights.iter().zip(&belated).filter_map(|(flight, one)| Some((flight.as_ref()?, one))).collect();
             // As the others that take receipts, and other nodes that found the same ones: see `record`.
-            known.sort_by_key(|(flight, id)| (&flight.conversation_id, &flight.id, *id));
-            let given: Vec<_> = known.iter().map(|(flight, id)| (&flight.id, *id)).collect();
+            known.sort_by_key(|(flight, one)| (&flight.conversation_id, &flight.id, &one.carrier_message_id));
+            let elsewhere = known.iter().filter(|(flight, one)| flight.carrier != one.carrier);
+            let elsewhere: Vec<_> = elsewhere.map(|(flight, one)| (&flight.id, one.carrier.as_str())).collect();
+            tx.set_carriers(&elsewhere).await?;
+            let given: Vec<_> =
+                known.iter().map(|(flight, one)| (&flight.id, one.carrier_message_id.as_str())).collect();
             tx.set_carrier_message_ids(&given).await?;
-            let asked: Vec<_> = known.iter().map(|(flight, id)| (flight.carrier.as_str(), *id)).collect();
+            let asked: Vec<_> =
+                known.iter().map(|(_, one)| (one.carrier.as_str(), one.carrier_message_id.as_str())).collect();
             let early = tx.take_early_receipts(&asked).await?;
             let each =
                 known.into_iter().zip(&early).flat_map(|((flight, _), kept)| kept.iter().map(move |one| (flight, one)));
@@ -284,18 +379,24 @@ fn retry_wait(app: &App, outcome: &Outcome) -> Option<Duration> {
     sending.retries.get(step).copied()
 }
 
-/// Ends jobs with what their carriers said.
-async fn settle(app: &App, tx: &mut Tx, outcomes: &[&Outcome], epoch: i64) -> Result<After, StoreError> {
-    let ids: Vec<_> = outcomes.iter().map(|outcome| outcome.message_id.clone()).collect();
+/// Ends jobs with what their carriers said, each of its epoch.
+async fn settle(app: &App, tx: &mut Tx, told: &[(&Outcome, i64)]) -> Result<After, StoreError> {
+    let claims: Vec<_> = told.iter().map(|(outcome, epoch)| (&outcome.message_id, *epoch)).collect();
     // Where a job is another's by now the message is unconfirmed; what we know is still better than that.
-    tx.finish_send_jobs(&ids, epoch).await?;
+    tx.finish_send_jobs(&claims).await?;
+    let outcomes: Vec<&Outcome> = told.iter().map(|(outcome, _)| *outcome).collect();
+    let ids: Vec<_> = outcomes.iter().map(|outcome| outcome.message_id.clone()).collect();
+    // Receipts name the carrier that has it, or may have it: they must find the message under that.
+    let elsewhere = outcomes.iter().filter(|outcome| outcome.is_rerouted && outcome.may_be_taken());
+    let elsewhere: Vec<_> = elsewhere.map(|outcome| (&outcome.message_id, outcome.carrier.as_str())).collect();
+    tx.set_carriers(&elsewhere).await?;
     let accepted: Vec<_> =
         outcomes.iter().filter_map(|outcome| Some((&outcome.message_id, outcome.carrier_id()?))).collect();
     tx.set_carrier_message_ids(&accepted).await?;
     let flights = tx.flights(&ids).await?;
     let mut moving = Vec::with_capacity(flights.len());
     let mut told = Vec::with_capacity(flights.len());
-    for (flight, outcome) in flights.into_iter().zip(outcomes) {
+    for (flight, outcome) in flights.into_iter().zip(&outcomes) {
         if let (Some(flight), Some(answer)) = (flight, &outcome.outcome) {
             moving.push(Moving::new(flight));
             told.push(answer);
@@ -384,7 +485,7 @@ async fn settle_steps(
             after.moved.push(step.to);
             if step.refunds {
                 // The carrier never had it.
-                tx.give_back_spending(&flight.account_id, day_of(flight.at), flight.price);
+                tx.give_back_spending(&flight.account_id, day_of(flight.at), flight.price).await?;
                 let (kind, reference) = (EntryKind::MessageRefund, flight.id.to_string());
                 refunds.push((&flight.account_id, Posting { kind, amount: flight.price, reference, at: app.now() }));
             }

@@ -2,18 +2,21 @@
 //!
 //! In: a sealed form. Out: what became of it. Never here: what the form must be, which is the API's.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use offhook_carriers::{Registration, SANDBOX, Verdict};
 use offhook_domain::campaign::{CampaignClass, CampaignStatus, Decision, OutboundSms, RegistrationType};
 use offhook_domain::ledger::{EntryKind, Posting};
-use offhook_domain::number::Number;
-use offhook_domain::{AccountId, CampaignId, Clock, Id, Micros, Timestamp};
+use offhook_domain::{AccountId, CampaignId, Clock, Country, Id, Micros, Timestamp};
+use offhook_store::audit_log::{Actor, AuditLine};
 use offhook_store::campaigns::{Campaign, Standing};
 use offhook_store::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::App;
+use super::carriers::seller;
+use super::guards::{Guarding, SpendLimitReached};
 use crate::config::Config;
 
 /// A carrier that has not decided yet, or can't say, is asked again after this long.
@@ -35,6 +38,8 @@ pub struct Entry {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
+    #[error("the sub-account is closed")]
+    AccountClosed,
     #[error("a registration is being looked at: wait until it is decided on")]
     Pending,
     #[error("registration_type can't be changed while the registration is being looked at")]
@@ -43,6 +48,8 @@ pub enum Refused {
     Approved,
     #[error("the balance does not cover the fee of {fee}")]
     InsufficientBalance { fee: Micros },
+    #[error(transparent)]
+    SpendLimit(#[from] SpendLimitReached),
     #[error("nothing is registered")]
     Nothing,
 }
@@ -54,6 +61,9 @@ type Handed = Result<(Campaign, Micros), Refused>;
 /// # Errors
 /// [`StoreError`].
 pub async fn submit(app: &App, tx: &mut Tx, account: &AccountId, entry: Entry) -> Result<Handed, StoreError> {
+    if !tx.of(account).lock_open_account().await? {
+        return Ok(Err(Refused::AccountClosed));
+    }
     match tx.of(account).campaign().await? {
         Some(last) if last.status == CampaignStatus::Pending => return Ok(Err(Refused::Pending)),
         Some(last) if last.status.may_be_resubmitted() && last.submitted_by == *account => {
@@ -71,7 +81,7 @@ pub async fn submit(app: &App, tx: &mut Tx, account: &AccountId, entry: Entry) -
         let name = entry.name.as_deref().unwrap_or("registered");
         tx.of(account).create_sub_account(&holder, name, now).await?;
     }
-    let (carrier, ask_at) = who_decides(app, now);
+    let (carrier, ask_at) = who_decides(app, tx, now).await?;
     let fee = fee_of(app, entry.registered);
     let campaign = Campaign {
         id: CampaignId::generate(now),
@@ -89,7 +99,7 @@ pub async fn submit(app: &App, tx: &mut Tx, account: &AccountId, entry: Entry) -
         decided_at: None,
     };
     tx.of(account).insert_campaign(&campaign).await?;
-    charge(tx, account, &campaign, fee).await
+    charge(app, tx, account, &campaign, fee).await
 }
 
 /// Hands a rejected registration in again. What was paid for it counts.
@@ -101,7 +111,7 @@ async fn resubmit(
     entry: Entry,
 ) -> Result<Handed, StoreError> {
     let now = app.now();
-    let (carrier, ask_at) = who_decides(app, now);
+    let (carrier, ask_at) = who_decides(app, tx, now).await?;
     let fee = Micros((fee_of(app, entry.registered).0 - last.fee.0).max(0));
     let campaign = Campaign {
         registration_type: entry.registered,
@@ -118,7 +128,7 @@ async fn resubmit(
     if !tx.of(account).resubmit_campaign(&campaign, fee).await? {
         return Err(tx.met_another("the registration was handed in meanwhile"));
     }
-    charge(tx, account, &campaign, fee).await
+    charge(app, tx, account, &campaign, fee).await
 }
 
 /// Changes a registration: a rejected one is handed in again, an approved one keeps its approval, and one that is being
@@ -133,6 +143,9 @@ pub async fn change(
     id: &CampaignId,
     entry: Entry,
 ) -> Result<Handed, StoreError> {
+    if !tx.of(account).lock_open_account().await? {
+        return Ok(Err(Refused::AccountClosed));
+    }
     match tx.of(account).campaign().await? {
         Some(last) if last.id != *id || last.submitted_by != *account => Ok(Err(Refused::Nothing)),
         None => Ok(Err(Refused::Nothing)),
@@ -149,7 +162,17 @@ pub async fn change(
     }
 }
 
-async fn charge(tx: &mut Tx, account: &AccountId, campaign: &Campaign, fee: Micros) -> Result<Handed, StoreError> {
+/// Takes the fee, which counts towards the day's spending. Refused, the transaction must be given up.
+async fn charge(
+    app: &App,
+    tx: &mut Tx,
+    account: &AccountId,
+    campaign: &Campaign,
+    fee: Micros,
+) -> Result<Handed, StoreError> {
+    if let Err(reached) = Guarding::of(&app.config).spend(tx, account, fee, campaign.submitted_at).await? {
+        return Ok(Err(reached.into()));
+    }
     let (kind, reference, at) = (EntryKind::Registration, campaign.id.to_string(), campaign.submitted_at);
     if tx.of(account).post_covered(&Posting { kind, amount: fee, reference, at }).await? {
         Ok(Ok((campaign.clone(), fee)))
@@ -167,14 +190,15 @@ fn fee_of(app: &App, registered: RegistrationType) -> Micros {
 }
 
 /// The carrier that numbers are bought from, and when it is asked first; nobody where there is none.
-fn who_decides(app: &App, now: Timestamp) -> (String, Option<Timestamp>) {
-    match app.carriers.for_purchases() {
+async fn who_decides(app: &App, tx: &mut Tx, now: Timestamp) -> Result<(String, Option<Timestamp>), StoreError> {
+    let seller = seller(tx, &app.carriers, Country::US).await?;
+    Ok(match seller {
         Some(carrier) if carrier.name() == SANDBOX => {
             (SANDBOX.to_owned(), Some(now.plus(app.config.registration.sandbox_decides_after)))
         }
         Some(carrier) => (carrier.name().to_owned(), Some(now)),
         None => (String::new(), None),
-    }
+    })
 }
 
 /// Asks carriers about the registrations that they have to decide on. Safe on every node at once: a decision counts once.
@@ -211,19 +235,18 @@ async fn ask(app: &App, campaign: &Campaign) -> Verdict {
     })
 }
 
-/// Whether a number may send only under an approved registration.
-#[must_use]
-pub fn needs_registration(config: &Config, number: &Number) -> bool {
+/// Whether a carrier's number of a country may send only under an approved registration.
+fn needs_registration(config: &Config, carrier: &str, country: &str) -> bool {
     let rule = &config.registration;
-    let is_live = number.carrier != SANDBOX && !config.mode.sandbox;
+    let is_live = carrier != SANDBOX && !config.mode.sandbox;
     let is_asked = if is_live { rule.required } else { rule.required_in_sandbox };
-    is_asked && number.country.as_str() == "US"
+    is_asked && country == "US"
 }
 
-/// What a number may send, by how its account stands.
+/// What a carrier's number of a country may send, by how its account stands.
 #[must_use]
-pub fn outbound_sms(config: &Config, number: &Number, standing: Option<&Standing>) -> OutboundSms {
-    if needs_registration(config, number) {
+pub fn outbound_sms(config: &Config, carrier: &str, country: &str, standing: Option<&Standing>) -> OutboundSms {
+    if needs_registration(config, carrier, country) {
         OutboundSms::by(standing.map(|standing| standing.status))
     } else {
         OutboundSms::Enabled
@@ -322,6 +345,15 @@ async fn decide(
     };
     if !tx.decide_campaign(&campaign, &decision, now).await? {
         return failed(format!("{id} is {} and not pending", campaign.status.as_str()));
+    }
+    let (action, target) = match &decision {
+        Decision::Approved(class) => ("approveRegistration", format!("{id} as {}", class.as_str())),
+        Decision::Rejected(reason) => ("rejectRegistration", format!("{id}: {reason}")),
+    };
+    // For whose numbers it is, and who handed it in.
+    let told = BTreeSet::from([&campaign.account_id, &campaign.submitted_by]);
+    for account in told {
+        tx.of(account).audit(&AuditLine::of(Actor::CommandLine, action, &target, now)).await?;
     }
     let status = if verdict.is_ok() { CampaignStatus::Approved } else { CampaignStatus::Rejected };
     Ok(CampaignReport::Decided { id: id.clone(), status: status.as_str().to_owned() })

@@ -3,7 +3,7 @@
 use offhook_domain::guards::day_of;
 use offhook_domain::ledger::{EntryKind, Posting};
 use offhook_domain::message::{Failure, MessageStatus};
-use offhook_domain::number::Number;
+use offhook_domain::number::{Number, ReleaseReason};
 use offhook_domain::{MessageId, NumberId, Timestamp};
 use offhook_store::outcomes::{Flight, StatusMove};
 use offhook_store::{StoreError, Tx};
@@ -12,12 +12,18 @@ use super::App;
 use super::announce::{self, Listeners, Moved};
 
 /// Releases a number within a transaction: its place of the limit is free, messages that wait to go out from it
-/// fail, and the carrier gets it back behind the commit (ring `wakes.numbers` then). False when it was released
-/// before.
+/// fail, its owner's server is told, and the carrier gets it back behind the commit (ring `wakes.numbers` then). False when
+/// it was released before. `number` is as it is in this transaction: it tells whose agent hears of it.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn release_number(app: &App, tx: &mut Tx, number: &Number, now: Timestamp) -> Result<bool, StoreError> {
+pub async fn release_number(
+    app: &App,
+    tx: &mut Tx,
+    number: &Number,
+    reason: ReleaseReason,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let mut scope = tx.of(&number.account_id);
     if !scope.release_number(&number.id, now).await? {
         return Ok(false);
@@ -26,6 +32,7 @@ pub async fn release_number(app: &App, tx: &mut Tx, number: &Number, now: Timest
     let reference = scope.purchase_of(&number.id).await?;
     tx.give_back(&number.id, &number.carrier, &number.phone_number, reference.as_ref(), now).await?;
     end_waiting_sends(app, tx, &number.id, now).await?;
+    announce::number_released(tx, number, reason, now).await?;
     Ok(true)
 }
 
@@ -71,7 +78,7 @@ pub async fn fail_waiting(
     let refunds: Vec<_> = ended.iter().map(|one| (&one.flight.account_id, refund(&one.flight))).collect();
     tx.post_all(&refunds).await?;
     for Moved { flight, .. } in &ended {
-        tx.give_back_spending(&flight.account_id, day_of(flight.at), flight.price);
+        tx.give_back_spending(&flight.account_id, day_of(flight.at), flight.price).await?;
     }
     announce::messages_moved(app, tx, &mut Listeners::default(), &ended).await?;
     Ok(())

@@ -33,18 +33,20 @@ pub struct Sealer {
     /// For fingerprints alone, so that none of them says anything of the key.
     fingerprint_key: [u8; 32],
     codes: Hmac<Sha256>,
+    urls: Hmac<Sha256>,
 }
 
 impl Sealer {
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
         let fingerprint_key = Sha256::new().chain_update(b"offhook fingerprints").chain_update(key).finalize().into();
-        // A key of its own, so that no code's hash tells anything of what is sealed.
-        let for_codes = Sha256::new().chain_update(b"offhook codes\0").chain_update(key).finalize();
-        let Ok(codes) = <Hmac<Sha256> as KeyInit>::new_from_slice(&for_codes) else {
-            unreachable!("HMAC accepts a key of any length")
-        };
-        Self { cipher: XChaCha20Poly1305::new(&Key::from(*key)), fingerprint_key, codes }
+        let (codes, urls) = (keyed_for(b"offhook codes\0", key), keyed_for(b"offhook signed urls\0", key));
+        Self { cipher: XChaCha20Poly1305::new(&Key::from(*key)), fingerprint_key, codes, urls }
+    }
+
+    /// What [`super::SignedUrls`] signs with.
+    pub(super) fn for_urls(&self) -> Hmac<Sha256> {
+        self.urls.clone()
     }
 
     /// A text by which another one can be told to be the same, and nothing else: there are few phone numbers, so that a
@@ -88,6 +90,15 @@ impl Sealer {
         let text = self.cipher.decrypt(&XNonce::from(*nonce), sealed).map_err(|_| NotOpened)?;
         String::from_utf8(text).map_err(|_| NotOpened)
     }
+}
+
+/// With a key of its own, so that no hash tells anything of what is sealed, or of what is hashed for another use.
+fn keyed_for(what: &[u8], key: &[u8; 32]) -> Hmac<Sha256> {
+    let own = Sha256::new().chain_update(what).chain_update(key).finalize();
+    let Ok(keyed) = <Hmac<Sha256> as KeyInit>::new_from_slice(&own) else {
+        unreachable!("HMAC accepts a key of any length")
+    };
+    keyed
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! in one transaction, for which PostgreSQL is asked as few questions as one order takes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use offhook_domain::agent::Agent;
 use offhook_domain::campaign::{CampaignStatus, OutboundSms};
@@ -14,7 +15,7 @@ use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
 use offhook_domain::number::Number;
 use offhook_domain::usage::UsageDelta;
 use offhook_domain::{
-    AccountId, AgentId, Clock, ConversationId, Destination, GroupId, Id, MessageId, Micros, NumberId, Prices,
+    AccountId, AgentId, Clock, ConversationId, Destination, GroupId, Id, MediaId, MessageId, Micros, NumberId, Prices,
     Timestamp, segments,
 };
 use offhook_store::campaigns::Standing;
@@ -23,7 +24,9 @@ use offhook_store::payers::Payers;
 use offhook_store::send_jobs::SendJob;
 use offhook_store::{StoreError, Tx};
 
-use super::guards::{Guarded, Guarding};
+use super::Carriers;
+use super::guards::{Guarded, Guarding, SpendLimitReached};
+use super::media;
 use super::place_messages::{Placed, Placing, place};
 use super::registration::outbound_sms;
 use super::shaping::{campaign_resource, likely};
@@ -44,6 +47,8 @@ pub struct Order {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SendRefused {
+    #[error("the sub-account is closed")]
+    AccountClosed,
     #[error("agent not found")]
     NoSuchAgent,
     #[error("phone number not found")]
@@ -79,10 +84,14 @@ pub enum SendRefused {
         limit.per_minute, limit.per_hour
     )]
     DestinationFlooded { limit: FloodLimit },
-    #[error("the account has spent what it may on one day, {limit}; it is counted anew at midnight UTC")]
-    SpendLimitReached { limit: Micros },
+    #[error(transparent)]
+    SpendLimitReached(#[from] SpendLimitReached),
     #[error("an email address can't be reached: this number's carrier has SMS and MMS, not iMessage")]
     EmailUnreachable,
+    #[error("the number's carrier {0} carries calls only, and no other carries messages for it")]
+    CallsOnly(String),
+    #[error("the number's carrier takes no media to {0}: send text alone")]
+    MediaUnsupported(String),
     #[error("the balance does not cover the price of {price}")]
     InsufficientBalance { price: Micros },
 }
@@ -96,11 +105,14 @@ pub async fn accept_all(
     orders: &[&Order],
     prices: Prices,
     config: &Config,
+    carriers: &Carriers,
     clock: &dyn Clock,
 ) -> Result<Vec<Result<Message, SendRefused>>, StoreError> {
     let guarding = Guarding::of(config);
     let senders = Senders::find(tx, orders).await?;
     let mut drafts: Vec<_> = orders.iter().map(|order| senders.draft(order, prices, guarding, clock.now())).collect();
+    refuse_texts(carriers, &mut drafts);
+    refuse_media(carriers, &mut drafts);
     under_campaigns(tx, config, &mut drafts).await?;
     let looked = drafts.iter().map(|draft| draft.as_ref().ok().map(Draft::guarded)).collect::<Vec<_>>();
     let (refused, seen) = guarding.look(tx, &looked).await?;
@@ -116,7 +128,7 @@ pub async fn accept_all(
         good.map(|draft| Placing { message: &mut draft.message, agent: draft.agent.as_ref() }).collect();
     let placed = place(tx, &mut placing).await?;
     let good: Vec<&Draft<'_>> = drafts.iter().flatten().collect();
-    keep(tx, &good.iter().map(|draft| draft.outgoing()).collect::<Vec<_>>(), &placed, false).await?;
+    keep(tx, &good.iter().map(|draft| draft.outgoing()).collect::<Vec<_>>(), &placed, Keeping::of(config)).await?;
     guarding.count(tx, &good.iter().map(|draft| draft.guarded()).collect::<Vec<_>>(), &seen).await?;
     charge(tx, &payers, &good).await?;
     Ok(drafts.into_iter().map(|draft| draft.map(|draft| draft.message)).collect())
@@ -227,6 +239,36 @@ impl<'a> Senders<'a> {
     }
 }
 
+/// Refuses what would have to go by a carrier that has no messages.
+fn refuse_texts(carriers: &Carriers, drafts: &mut [Result<Draft<'_>, SendRefused>]) {
+    let carries = |home: &str| {
+        carriers.placed_all().any(|placed| {
+            let carries = placed.carrier.name() == home || placed.terms.carries_for.iter().any(|name| name == home);
+            carries && placed.carrier.takes_texts()
+        })
+    };
+    for place in drafts {
+        if let Ok(Draft { message, .. }) = place
+            && carriers.named(&message.carrier).is_some_and(|own| !own.takes_texts())
+            && !carries(&message.carrier)
+        {
+            *place = Err(SendRefused::CallsOnly(message.carrier.clone()));
+        }
+    }
+}
+
+/// Refuses media where the number's carrier has no way to take it. One that is not configured just now may.
+fn refuse_media(carriers: &Carriers, drafts: &mut [Result<Draft<'_>, SendRefused>]) {
+    for place in drafts {
+        if let Ok(Draft { message, .. }) = place
+            && !message.media_urls.is_empty()
+            && carriers.named(&message.carrier).is_some_and(|carrier| !carrier.takes_media(&message.to))
+        {
+            *place = Err(SendRefused::MediaUnsupported(message.to.clone()));
+        }
+    }
+}
+
 /// Refuses what the US carriers know nothing of, and tells of the rest when it is likely to go, where they limit it.
 async fn under_campaigns(
     tx: &mut Tx,
@@ -244,7 +286,7 @@ async fn under_campaigns(
     for (n, place) in drafts.iter_mut().enumerate() {
         let Some(draft) = place.as_ref().ok().filter(|draft| draft.is_of_us()) else { continue };
         let (number, standing) = (draft.number, standings.get(&draft.order.account).and_then(Option::as_ref));
-        match outbound_sms(config, number, standing) {
+        match outbound_sms(config, &number.carrier, number.country.as_str(), standing) {
             OutboundSms::RegistrationRequired => *place = Err(SendRefused::NotRegistered),
             OutboundSms::Activating => *place = Err(SendRefused::NotRegisteredYet),
             OutboundSms::Enabled => {
@@ -321,7 +363,22 @@ pub(super) struct Outgoing<'a> {
     pub price: Micros,
 }
 
-/// Writes messages, their jobs and their counts. `exempt` ones go out even to somebody who is opted out.
+/// What is particular to messages that are kept together.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Keeping {
+    /// A customer's. Where files are fetched: how long one may wait for its own.
+    Ordered { fetching: Option<Duration> },
+    /// Answers of ours, which go out even to somebody who is opted out.
+    Exempt,
+}
+
+impl Keeping {
+    fn of(config: &Config) -> Self {
+        Self::Ordered { fetching: config.media.fetch.then(|| media::longest_wait(&config.media)) }
+    }
+}
+
+/// Writes messages, their jobs and their counts.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -329,13 +386,19 @@ pub(super) async fn keep(
     tx: &mut Tx,
     outgoing: &[Outgoing<'_>],
     placed: &[Placed],
-    exempt: bool,
+    keeping: Keeping,
 ) -> Result<(), StoreError> {
     let messages: Vec<_> = outgoing.iter().map(|one| (one.message, one.price)).collect();
     tx.insert_messages(&messages).await?;
+    let holds = match keeping {
+        Keeping::Ordered { fetching: Some(longest) } => have_files_fetched(tx, outgoing, longest).await?,
+        _ => HashMap::new(),
+    };
     let jobs = messages.iter().zip(placed).map(|((message, _), placed)| {
-        let due_at = message.at.max(placed.send_held_until);
-        SendJob { message, due_at, exempt }
+        // What comes behind a message that waits for its files waits with it.
+        let held = holds.get(&message.conversation_id).filter(|(since, _)| message.at >= *since);
+        let due_at = message.at.max(placed.send_held_until).max(held.map_or(message.at, |(_, until)| *until));
+        SendJob { message, due_at, exempt: matches!(keeping, Keeping::Exempt) }
     });
     tx.insert_send_jobs(&jobs.collect::<Vec<_>>()).await?;
     for Outgoing { message, agent, .. } in outgoing {
@@ -345,6 +408,26 @@ pub(super) async fn keep(
         tx.of(&message.account_id).count_usage(message.at, Some(&message.number_id), agent, lane, delta);
     }
     Ok(())
+}
+
+/// Has the files of messages fetched, and holds their conversations meanwhile: since when, and until when at the most.
+async fn have_files_fetched(
+    tx: &mut Tx,
+    outgoing: &[Outgoing<'_>],
+    longest: Duration,
+) -> Result<HashMap<ConversationId, (Timestamp, Timestamp)>, StoreError> {
+    let mut holds: HashMap<ConversationId, (Timestamp, Timestamp)> = HashMap::new();
+    for message in outgoing.iter().map(|one| one.message).filter(|message| !message.media_urls.is_empty()) {
+        let files = message.media_urls.iter().map(|url| (MediaId::generate(message.at), url.clone()));
+        media::have_fetched(tx, message, &files.collect::<Vec<_>>()).await?;
+        let (since, until) = (message.at, message.at.plus(longest));
+        let hold = holds.entry(message.conversation_id.clone()).or_insert((since, until));
+        *hold = (hold.0.min(since), hold.1.max(until));
+    }
+    for (conversation, (_, until)) in &holds {
+        tx.hold_sends_of(conversation, *until).await?;
+    }
+    Ok(holds)
 }
 
 /// Takes the prices out of the wallets of who pays.

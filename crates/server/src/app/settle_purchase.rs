@@ -1,6 +1,7 @@
 //! How a purchase ends: stored, or undone. For the buyer and for the reconciler, who may come to it at the same
 //! time from different nodes; the first ends it.
 
+use offhook_domain::guards::day_of;
 use offhook_domain::ledger::EntryKind;
 use offhook_domain::number::Number;
 use offhook_domain::purchase::{Purchase, PurchaseState};
@@ -113,5 +114,6 @@ async fn undo(tx: &mut Tx, purchase: &Purchase, now: Timestamp) -> Result<bool, 
     if let Some(key) = &purchase.once_key {
         scope.forget_once(key, purchase.created_at).await?;
     }
+    tx.give_back_spending(&purchase.account_id, day_of(purchase.created_at), purchase.price).await?;
     Ok(true)
 }

@@ -14,12 +14,12 @@ use offhook_store::{Scope, StoreError};
 
 use crate::config::Shaping;
 
-/// What limits a line (a number's id), by one of its messages.
+/// What limits a line (a number's id), by one of its messages and the carrier that takes them now.
 #[must_use]
-pub fn limits_of(config: &Shaping, line: &str, message: &Waiting) -> Vec<Limited> {
+pub fn limits_of(config: &Shaping, line: &str, carrier: &str, message: &Waiting) -> Vec<Limited> {
     let campaign = message.campaign.as_ref().map(of_campaign);
     let number = Limited { resource: format!("number:{line}"), limit: config.number };
-    let carrier = Limited { resource: format!("carrier:{}", message.carrier), limit: config.carrier };
+    let carrier = Limited { resource: format!("carrier:{carrier}"), limit: config.carrier };
     let all = [Some(number), campaign, Some(carrier)];
     all.into_iter().flatten().filter(|limited| !limited.limit.is_none()).collect()
 }

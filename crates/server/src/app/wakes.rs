@@ -3,6 +3,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use offhook_domain::CallId;
+use offhook_voice::host::Arrival;
+use offhook_voice::line::Line;
 use tokio::sync::{Notify, mpsc};
 
 /// Which bell to ring once a transaction is committed.
@@ -16,6 +19,24 @@ pub enum Ring {
     Air,
     /// A purchase, a release or a renewal wants looking after.
     Numbers,
+    /// A file is to be fetched.
+    Media,
+    /// A call was kept and is to be placed.
+    Place(CallId),
+    /// Somebody wants a call to end.
+    EndCalls,
+    /// SIP trunks changed.
+    Trunks,
+}
+
+/// What is to be done with calls on this node.
+pub enum CallOrder {
+    /// Place one that was kept.
+    Place(CallId),
+    /// Somebody calls.
+    Take { arrival: Arrival, line: Box<dyn Line> },
+    /// Look which are to be ended.
+    End,
 }
 
 /// The doorbells of this node's workers.
@@ -28,6 +49,13 @@ pub struct Wakes {
     pub numbers: Notify,
     /// A mail is to be sent.
     pub mails: Notify,
+    /// A file is to be fetched.
+    pub media: Notify,
+    calls: mpsc::UnboundedSender<CallOrder>,
+    /// Something was said in a call of this node, or it is over.
+    pub told_calls: Notify,
+    /// SIP trunks changed.
+    pub trunks: Notify,
     ears: Mutex<Option<Ears>>,
 }
 
@@ -35,19 +63,25 @@ pub struct Wakes {
 pub struct Ears {
     pub sends: mpsc::UnboundedReceiver<String>,
     pub deliveries: mpsc::UnboundedReceiver<String>,
+    pub calls: mpsc::UnboundedReceiver<CallOrder>,
 }
 
 impl Default for Wakes {
     fn default() -> Self {
         let (sends, heard_sends) = mpsc::unbounded_channel();
         let (deliveries, heard_deliveries) = mpsc::unbounded_channel();
-        let ears = Ears { sends: heard_sends, deliveries: heard_deliveries };
+        let (calls, heard_calls) = mpsc::unbounded_channel();
+        let ears = Ears { sends: heard_sends, deliveries: heard_deliveries, calls: heard_calls };
         Self {
             sends,
             deliveries,
             air: Arc::default(),
             numbers: Notify::new(),
             mails: Notify::new(),
+            media: Notify::new(),
+            calls,
+            told_calls: Notify::new(),
+            trunks: Notify::new(),
             ears: Mutex::new(Some(ears)),
         }
     }
@@ -61,7 +95,16 @@ impl Wakes {
             Ring::Deliver(webhook) => drop(self.deliveries.send(webhook)),
             Ring::Air => self.air.notify_one(),
             Ring::Numbers => self.numbers.notify_one(),
+            Ring::Media => self.media.notify_one(),
+            Ring::Place(call) => drop(self.calls.send(CallOrder::Place(call))),
+            Ring::EndCalls => drop(self.calls.send(CallOrder::End)),
+            Ring::Trunks => self.trunks.notify_one(),
         }
+    }
+
+    /// Brings a call to this node's exchange; false where nobody leads calls here.
+    pub fn take_call(&self, arrival: Arrival, line: Box<dyn Line>) -> bool {
+        self.calls.send(CallOrder::Take { arrival, line }).is_ok()
     }
 
     /// The receiving ends; `None` the second time.

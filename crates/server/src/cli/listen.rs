@@ -37,7 +37,7 @@ impl Listen {
         let here = format!("http://{}/", listener.local_addr()?);
         let base = self.url.trim_end_matches('/');
         let path = self.agent.map_or_else(|| "webhooks".to_owned(), |agent| format!("agents/{agent}/webhook"));
-        let events = ["agent.message", "agent.call_ended", "agent.reaction", "message.status"];
+        let events = ["agent.message", "agent.call_ended", "agent.reaction", "message.status", "number.released"];
         let request = http_client()?.post(format!("{base}/v1/{path}")).bearer_auth(&self.key);
         let webhook = read_json(request.json(&json!({"url": here, "events": events})).send().await?).await?;
         let secret: Arc<str> = webhook["secret"].as_str().unwrap_or_default().into();

@@ -1,19 +1,25 @@
-//! The command line: `offhook serve | dev | phone | keys | migrate | openapi`.
+//! The command line: `offhook serve | dev | phone | listen | keys | carriers | numbers | campaigns | feedback |
+//! migrate | openapi | config`.
 
 mod campaigns;
+mod carriers;
 mod dev;
+mod feedback;
 mod keys;
 mod listen;
+pub(crate) mod numbers;
 mod phone;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use offhook_domain::SystemClock;
 use offhook_store::{OpenSqliteError, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::app::operator::{OperatorCommand, OperatorReport};
 use crate::config::{Config, Purpose};
 use crate::lifecycle::Lifecycle;
 use crate::startup::StartupError;
@@ -39,8 +45,14 @@ enum Command {
     Listen(listen::Listen),
     /// Makes, lists and revokes API keys.
     Keys(keys::Keys),
+    /// Lists and checks carriers, and has nothing more bought from one.
+    Carriers(carriers::Carriers),
+    /// Takes the operator's own numbers into stock.
+    Numbers(numbers::Numbers),
     /// Lists and decides on registrations with the US carriers.
     Campaigns(campaigns::Campaigns),
+    /// Lists what customers told of the platform.
+    Feedback(feedback::Feedback),
     /// Brings the database's schema up to date, and ends.
     Migrate,
     /// Prints the OpenAPI document.
@@ -60,7 +72,13 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&error.into()),
     };
-    match runtime.block_on(run(cli.command)) {
+    let reads_terminal = matches!(cli.command, Command::Phone(_));
+    let outcome = runtime.block_on(run(cli.command));
+    if reads_terminal {
+        // A read of the terminal can't be taken back: who was hung up on would have to press Enter.
+        runtime.shutdown_background();
+    }
+    match outcome {
         Ok(code) => code,
         Err(failure) => report(&failure),
     }
@@ -78,7 +96,10 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Phone(phone) => phone.run().await,
         Command::Listen(listen) => listen.run().await,
         Command::Keys(keys) => keys.run().await,
+        Command::Carriers(carriers) => carriers.run().await,
+        Command::Numbers(numbers) => numbers.run().await,
         Command::Campaigns(campaigns) => campaigns.run().await,
+        Command::Feedback(feedback) => feedback.run().await,
         Command::Migrate => {
             startup::open_store(&Config::from_process(Purpose::AsConfigured)?).await?;
             print("The database is up to date.");
@@ -90,6 +111,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Config => {
             print(crate::config::MANUAL);
+            print(crate::config::MANUAL_OF_CARRIERS);
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -122,6 +144,7 @@ async fn run_server(purpose: Purpose) -> Result<ExitCode, Failure> {
     // Bound before anything is bought or sold: a taken port must not cost a first start.
     let listener = serve::bind(address).await.map_err(|error| format!("can't listen on {address}: {error}"))?;
     let bound = listener.local_addr()?;
+    app.signed_urls.listen_at(&app.config, bound);
     let started = app::bootstrap::run(&app).await?;
     serve::start_workers(&app, &life);
     tracing::info!(%bound, "listening");
@@ -141,6 +164,15 @@ async fn run_server(purpose: Purpose) -> Result<ExitCode, Failure> {
 /// seen enough, which is no error.
 fn print(text: &str) {
     drop(writeln!(std::io::stdout(), "{text}"));
+}
+
+/// Does what an operator asks, as [`carry_out`] does.
+///
+/// # Errors
+/// The store can't be opened, or the server does not answer.
+async fn ask_operator(config: &Config, command: OperatorCommand) -> Result<OperatorReport, Failure> {
+    let run = async |store: &Store, command| app::operator::run(store, &SystemClock::default(), command).await;
+    carry_out(config, command, run).await
 }
 
 /// A client for a person's own command.

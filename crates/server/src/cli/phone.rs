@@ -13,6 +13,8 @@ use super::{Failure, http_client, print, read_json};
 
 /// How often an open chat looks for new texts.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often somebody who calls listens.
+const LISTEN_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub struct Phone {
@@ -40,6 +42,17 @@ enum Action {
     },
     /// Shows what a handset sent and received, the oldest first.
     Inbox { handset: String },
+    /// Calls a number of the platform: type to talk, read what the agent says. `/press 12#` presses keys; the end of the
+    /// input hangs up.
+    Call {
+        #[arg(long, default_value = "+14155551234")]
+        from: String,
+        /// Characters that the agent says in a second: people speak about 15. 0: everything at once.
+        #[arg(long, default_value_t = 60)]
+        pace: u32,
+        /// The number to call.
+        to: String,
+    },
     /// A conversation: type to text, read what comes back. Ends with the input.
     Chat {
         #[arg(long, default_value = "+14155551234")]
@@ -78,6 +91,7 @@ impl Phone {
                     print(&line(&message));
                 }
             }
+            Action::Call { from, pace, to } => call(&network, &from, pace, &to).await?,
             Action::Chat { from, to } => chat(&network, &from, &to).await?,
         }
         Ok(ExitCode::SUCCESS)
@@ -110,6 +124,56 @@ async fn chat(network: &Network, from: &str, to: &str) -> Result<(), Failure> {
     }
 }
 
+async fn call(network: &Network, from: &str, pace: u32, to: &str) -> Result<(), Failure> {
+    let call = network.call(from, pace, to).await?;
+    let path = format!("/sandbox/calls/{}", call["id"].as_str().unwrap_or_default());
+    print(&format!(
+        "You are {from}, calling {to}. Type and press Enter to talk; /press 12# for keys; Ctrl-D hangs up."
+    ));
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let (mut seen, mut listening) = (0, true);
+    loop {
+        let call = network.get(&path).await?;
+        let heard = call["heard"].as_array().map(Vec::as_slice).unwrap_or_default();
+        heard.iter().skip(seen).filter_map(told).for_each(|line| print(&line));
+        seen = heard.len();
+        if call["over"] == true {
+            return Ok(());
+        }
+        tokio::select! {
+            typed = lines.next_line(), if listening => {
+                let Some(text) = typed? else {
+                    listening = false;
+                    network.act(&path, "hangup", &json!({})).await?;
+                    continue;
+                };
+                match text.trim().strip_prefix("/press ") {
+                    _ if text.trim().is_empty() => {}
+                    Some(keys) => network.act(&path, "press", &json!({"digits": keys.trim()})).await?,
+                    None => network.act(&path, "say", &json!({"text": text})).await?,
+                }
+            }
+            () = tokio::time::sleep(LISTEN_EVERY) => {}
+        }
+    }
+}
+
+/// What a handset heard, for people; nothing of what goes without saying.
+fn told(heard: &serde_json::Value) -> Option<String> {
+    let text = heard["text"].as_str().unwrap_or_default();
+    Some(match heard["type"].as_str()? {
+        "ringing" => "… it rings".to_owned(),
+        "answered" => "… they answer".to_owned(),
+        "says" => format!("  agent: {text}"),
+        "hushed" => "  (you interrupted)".to_owned(),
+        "pressed" => format!("  (the agent pressed {text})"),
+        "transferred" => format!("… you are handed over to {text}"),
+        "refused" => format!("… the call is refused ({text})"),
+        "ended" => "… the call is over".to_owned(),
+        _ => return None,
+    })
+}
+
 /// The sandbox network over its HTTP door.
 #[expect(clippy::disallowed_types, reason = "to a server of the person's own choice")]
 struct Network {
@@ -129,6 +193,24 @@ impl Network {
         }
         let url = format!("{}/sandbox/messages", self.base);
         read_json(self.client.post(url).json(&text).send().await?).await.map(drop)
+    }
+
+    async fn call(&self, from: &str, pace: u32, to: &str) -> Result<serde_json::Value, Failure> {
+        let call = json!({"from": from, "to": to, "characters_per_second": pace});
+        read_json(self.client.post(format!("{}/sandbox/calls", self.base)).json(&call).send().await?).await
+    }
+
+    async fn get(&self, path: &str) -> Result<serde_json::Value, Failure> {
+        read_json(self.client.get(format!("{}{path}", self.base)).send().await?).await
+    }
+
+    /// What is too late for a call that is over is no failure.
+    async fn act(&self, path: &str, what: &str, body: &serde_json::Value) -> Result<(), Failure> {
+        let answer = self.client.post(format!("{}{path}/{what}", self.base)).json(body).send().await?;
+        if answer.status() == reqwest::StatusCode::BAD_REQUEST {
+            return Ok(());
+        }
+        read_json(answer).await.map(drop)
     }
 
     async fn inbox(&self, handset: &str) -> Result<Vec<Shown>, Failure> {

@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::SecretString;
 use toml::{Table, Value};
 
 use super::errors::{ConfigError, Origin};
 
 /// The default file: it defines which keys exist, and of which type.
 pub(super) const DEFAULT_FILE: &str = include_str!("../../config.default.toml");
+
+/// The keys of one carrier: those of all, and those of each kind.
+pub(super) const CARRIER_FILE: &str = include_str!("../../config.carrier.toml");
 
 /// Short names, for what nearly everybody sets.
 const SHORT_NAMES: [(&str, &str); 5] = [
@@ -31,6 +35,8 @@ pub(super) struct Setting {
 /// One setting for every key there is.
 pub(super) struct Layers {
     pub settings: BTreeMap<String, Setting>,
+    /// What is named by the settings that name a secret, or why it is not to be had.
+    pub secrets: BTreeMap<String, Result<SecretString, String>>,
     pub errors: Vec<ConfigError>,
 }
 
@@ -38,7 +44,7 @@ impl Layers {
     /// Lays the environment over the file over the defaults. A layer that can't be read becomes errors, and the others
     /// still count, so that one start shows everything that is wrong.
     pub fn collect(env: &dyn Fn(&str) -> Option<String>) -> Self {
-        let mut layers = Self { settings: BTreeMap::new(), errors: Vec::new() };
+        let mut layers = Self { settings: BTreeMap::new(), secrets: BTreeMap::new(), errors: Vec::new() };
         layers.add_defaults();
         if let Some(path) = set(env, FILE_VARIABLE) {
             match std::fs::read_to_string(&path) {
@@ -49,6 +55,7 @@ impl Layers {
             }
         }
         layers.add_environment(env);
+        layers.fetch_secrets(env);
         layers
     }
 
@@ -81,6 +88,7 @@ impl Layers {
                 return self.error(path, None, format!("is not TOML: {}", error.to_string().trim_end()));
             }
         };
+        self.add_carriers(&table);
         for (key, value) in flatten(table) {
             let origin = Origin::File(path.to_owned());
             match self.settings.get_mut(&key) {
@@ -90,6 +98,40 @@ impl Layers {
                     self.error(&key, Some(origin), rule);
                 }
             }
+        }
+    }
+
+    /// Every carrier of the file has the keys of its kind.
+    fn add_carriers(&mut self, file: &Table) {
+        let Some(carriers) = file.get("carriers").and_then(Value::as_table) else { return };
+        let Ok(keys) = CARRIER_FILE.parse::<Table>() else {
+            return self.error("config.carrier.toml", None, "is not TOML".to_owned());
+        };
+        for (name, carrier) in carriers.iter().filter_map(|(name, value)| Some((name, value.as_table()?))) {
+            let kind = carrier.get("kind").and_then(Value::as_str).unwrap_or_default();
+            for part in ["all", kind].into_iter().filter_map(|part| keys.get(part)?.as_table()) {
+                for (key, value) in part {
+                    let setting = Setting { value: value.clone(), origin: Origin::Default };
+                    self.settings.insert(format!("carriers.{name}.{key}"), setting);
+                }
+            }
+        }
+    }
+
+    fn fetch_secrets(&mut self, env: &dyn Fn(&str) -> Option<String>) {
+        for (key, setting) in self.settings.iter().filter(|(key, _)| may_name_a_secret(key)) {
+            let Some(text) = setting.value.as_str() else { continue };
+            let fetched = if let Some(name) = text.strip_prefix("env:") {
+                set(env, name).ok_or_else(|| format!("names the variable {name}, which is not set"))
+            } else if let Some(path) = text.strip_prefix("file:") {
+                match std::fs::read_to_string(path).map(|text| text.trim().to_owned()) {
+                    Ok(text) if text.is_empty() => Err(format!("names a file that is empty, {path}")),
+                    read => read.map_err(|error| format!("names a file that can't be read, {path}: {error}")),
+                }
+            } else {
+                continue;
+            };
+            self.secrets.insert(key.clone(), fetched.map(SecretString::from));
         }
     }
 
@@ -125,6 +167,11 @@ impl Layers {
 }
 
 /// A variable's text. An empty one counts as absent, since that is how shells and compose files say so.
+fn may_name_a_secret(key: &str) -> bool {
+    let named = ["media.s3_secret_access_key", "voice.speech.stt_api_key", "voice.speech.tts_api_key"];
+    key.starts_with("carriers.") || named.contains(&key)
+}
+
 fn set(env: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<String> {
     env(name).filter(|text| !text.is_empty())
 }

@@ -20,13 +20,18 @@ pub use self::errors::{ConfigError, ConfigErrors, Origin};
 use self::layers::{Layers, Setting};
 use self::reader::Reader;
 pub use self::sections::{
-    Config, Guards, Keys, Leases, Limits, LogFormat, Logs, Mail, Mode, Numbers, OptOut, OptOutReach, Prices,
-    RateLimits, Registration, Retention, Sending, Server, Shaping, SignUp, Storage, Telemetry, Verification, Webhooks,
+    Config, ContentTypes, Guards, Keys, Leases, Limits, LogFormat, Logs, Mail, Media, MediaPlace, Mode, Numbers,
+    OptOut, OptOutReach, Prices, RateLimits, Registration, Retention, S3, Sending, Server, Shaping, SignUp, Storage,
+    Telemetry, Verification, Voice, Webhooks,
 };
+pub use self::sections::{carriers, voice};
 use crate::secret_key::{SecretKey, SecretKeyError};
 
 /// The commented default file: the manual of every key.
 pub const MANUAL: &str = layers::DEFAULT_FILE;
+
+/// The keys of one carrier, likewise.
+pub const MANUAL_OF_CARRIERS: &str = layers::CARRIER_FILE;
 
 /// Which command the configuration is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +114,10 @@ impl Config {
                 sms_segment_micros: 0,
                 registration_micros: 0,
                 registration_high_volume_micros: 0,
+                webhook_minute_micros: 0,
+                hosted_minute_micros: 0,
+                call_least_micros: 0,
+                recording_month_micros: 0,
                 ..self.prices
             }
         } else {

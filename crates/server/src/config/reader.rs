@@ -132,6 +132,30 @@ impl Reader {
         }
     }
 
+    /// A secret that the value names: `env:VARIABLE` or `file:/path`. It must be there.
+    pub fn referenced(&mut self, key: &str) -> Option<SecretString> {
+        match self.layers.secrets.remove(key) {
+            Some(Ok(secret)) => Some(secret),
+            Some(Err(rule)) => self.refuse(key, &rule, None),
+            // It may be the secret itself, so it is not repeated.
+            None => self.refuse(key, "must say where the secret is: \"env:NAME\" or \"file:/path\"", None),
+        }
+    }
+
+    /// Like `referenced`, or `""` for "not set".
+    pub fn referenced_or_none(&mut self, key: &str) -> Option<SecretString> {
+        match self.value(key) {
+            Some(Value::String(text)) if text.is_empty() => None,
+            _ => self.referenced(key),
+        }
+    }
+
+    /// The names of the carriers, in the order of their names.
+    pub fn carriers(&self) -> Vec<String> {
+        let kinds = self.layers.settings.keys().filter_map(|key| key.strip_prefix("carriers.")?.strip_suffix(".kind"));
+        kinds.map(str::to_owned).collect()
+    }
+
     /// Notes that a value is bad and hands back a harmless one.
     pub fn refuse<T: Default>(&mut self, key: &str, rule: &str, found: Option<&Value>) -> T {
         let origin = self.layers.settings.get(key).map(|setting| setting.origin.clone());

@@ -2,16 +2,22 @@
 //! operators, which are in `config.default.toml`.
 
 mod business;
+pub mod carriers;
 mod compliance;
+mod media;
 mod process;
 mod sign_up;
+mod speech;
+pub mod voice;
 
 pub use self::business::{
     Leases, Limits, Mode, Numbers, Prices, RateLimits, Registration, Retention, Sending, Shaping, Webhooks,
 };
 pub use self::compliance::{Guards, OptOut, OptOutReach};
+pub use self::media::{ContentTypes, Media, MediaPlace, S3};
 pub use self::process::{Keys, LogFormat, Logs, Server, Storage, Telemetry};
 pub use self::sign_up::{Mail, SignUp, Verification};
+pub use self::voice::Voice;
 use super::reader::Reader;
 
 /// Everything an operator can set, checked. `Debug` shows no secret.
@@ -27,6 +33,8 @@ pub struct Config {
     pub mode: Mode,
     /// What things cost; `Config::prices()` gives those in force.
     pub prices: Prices,
+    /// The ways to the telephone network, the first to ask first.
+    pub carriers: Vec<carriers::Carrier>,
     /// Renewal of numbers.
     pub numbers: Numbers,
     /// What one account may use.
@@ -35,6 +43,8 @@ pub struct Config {
     pub rate_limits: RateLimits,
     /// Messages to carriers.
     pub sending: Sending,
+    /// Files that go with messages.
+    pub media: Media,
     /// How fast messages go.
     pub shaping: Shaping,
     /// Registration with the US carriers.
@@ -59,6 +69,8 @@ pub struct Config {
     pub mail: Mail,
     /// Codes by text.
     pub verification: Verification,
+    /// Calls.
+    pub voice: Voice,
 }
 
 impl Config {
@@ -67,7 +79,12 @@ impl Config {
         let (server, storage, keys) = (Server::read(reader), Storage::read(reader), Keys::read(reader));
         let mode = Mode { sandbox: reader.boolean("mode.sandbox") };
         let mail = Mail::read(reader);
+        let carriers = carriers::read(reader, server.public_url.is_some(), mode.sandbox);
+        let speaks_sip = carriers.iter().find(|carrier| matches!(carrier.link, carriers::Link::Sip(_)));
+        let speaks_sip = speaks_sip.map(|carrier| carrier.name.as_str()).filter(|_| !mode.sandbox);
         Self {
+            voice: Voice::read(reader, speaks_sip),
+            carriers,
             sign_up: SignUp::read(reader, mode.sandbox, &mail),
             mail,
             verification: Verification::read(reader),
@@ -80,6 +97,7 @@ impl Config {
             limits: Limits::read(reader),
             rate_limits: RateLimits::read(reader),
             sending: Sending::read(reader),
+            media: Media::read(reader),
             shaping: Shaping::read(reader),
             registration: Registration::read(reader),
             webhooks: Webhooks::read(reader),

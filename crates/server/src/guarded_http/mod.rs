@@ -15,8 +15,10 @@ mod address;
 #[expect(clippy::disallowed_types, reason = "these are the guarded client's own")]
 mod connections;
 mod failure;
+mod fetch;
 mod policy;
 mod resolve;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -31,8 +33,10 @@ use http::{HeaderMap, Method, StatusCode, header};
 pub use self::address::AddressClass;
 use self::connections::{Connections, Keeping};
 pub use self::failure::{ConnectProblem, FetchFailed};
+pub use self::fetch::{Body, Fetch, Fetched};
 pub use self::policy::{AllowedPorts, EgressPolicy, GuardedUrl, UrlRefused, is_never_opened};
 pub use self::resolve::{Lookup, LookupFailed, SystemLookup};
+pub use self::stream::Stream;
 
 /// How long DNS, TCP and TLS may take together; a request's own time-out cuts it shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -131,6 +135,12 @@ impl GuardedClient {
     /// [`UrlRefused`], which names the rule broken.
     pub fn check(&self, url: &str) -> Result<GuardedUrl, UrlRefused> {
         self.policy.check(url)
+    }
+
+    /// Whether an address that a customer named may be called, by whatever protocol.
+    #[must_use]
+    pub fn permits_address(&self, address: std::net::IpAddr) -> bool {
+        self.policy.permits(address, policy::NamedBy::Itself).is_ok()
     }
 
     /// Sends one POST and reads the beginning of the answer. Redirects are answers like any other.

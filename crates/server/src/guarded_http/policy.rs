@@ -224,6 +224,23 @@ impl GuardedUrl {
         self.0.as_str()
     }
 
+    /// Whether it leads to this machine itself, as sandbox mode permits.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+            Some(Host::Domain(name)) => is_localhost(name),
+            None => false,
+        }
+    }
+
+    /// The port that is called.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.0.port_or_known_default()
+    }
+
     pub(super) fn as_url(&self) -> &Url {
         &self.0
     }

@@ -11,6 +11,7 @@ use offhook_domain::{AccountId, ApiKeyId, Id, KeyScopes};
 use offhook_store::accounts::KeyOwner;
 use offhook_store::{StoreError, Tx};
 
+use super::audit_log::{Act, record_refusal};
 use super::client_address::client_address;
 use super::error::ApiError;
 use super::extract::Named;
@@ -29,6 +30,8 @@ pub struct Caller {
     /// Who pays for it: its master, or itself.
     pub payer: AccountId,
     pub key: ApiKeyId,
+    /// Whose that key is.
+    pub owner: AccountId,
     pub scopes: KeyScopes,
     /// The client's address, where it is known.
     pub address: Option<IpAddr>,
@@ -39,6 +42,12 @@ impl Caller {
     #[must_use]
     pub fn is_sub_account(&self) -> bool {
         self.account != self.payer
+    }
+
+    /// Whether the key is that of who pays: the account's own where it pays for itself, else its master's.
+    #[must_use]
+    pub fn is_payer(&self) -> bool {
+        self.owner == self.payer
     }
 }
 
@@ -54,10 +63,16 @@ pub async fn require_key(State(app): State<App>, mut request: Request, next: Nex
 }
 
 /// What is needed of a request is taken from it before anything is waited for: its body need not be shared by threads.
-fn identify<'a>(app: &'a App, request: &Request) -> impl Future<Output = Result<Caller, ApiError>> + Send + use<'a> {
+pub(super) fn identify<'a>(
+    app: &'a App,
+    request: &Request,
+) -> impl Future<Output = Result<Caller, ApiError>> + Send + use<'a> {
     let hash = presented_key(request.headers());
     let route = request.extensions().get::<MatchedPath>();
-    let needed = scopes::needed(request.method(), route.map_or("", MatchedPath::as_str));
+    let route = route.map_or("", MatchedPath::as_str);
+    let needed = scopes::needed(request.method(), route);
+    let outlives_its_account = scopes::outlives_its_account(request.method(), route);
+    let act = Act::of(request);
     let asked_for = request.headers().get(SUB_ACCOUNT).filter(|id| !id.is_empty());
     let asked_for = asked_for.map(|id| AccountId::parse(id.to_str().unwrap_or_default()).ok());
     let trusted = &app.config.server.trusted_proxies;
@@ -65,20 +80,38 @@ fn identify<'a>(app: &'a App, request: &Request) -> impl Future<Output = Result<
     async move {
         let owner = authenticate(app, hash?).await?;
         app.keys.was_used(&owner.key, app.now(), address);
-        if !owner.scopes.allow(needed) {
+        let account = if owner.scopes.allow(needed) {
+            account_acted_on(app, &owner.account, asked_for, outlives_its_account).await
+        } else {
             let message = format!("this key has not the scope {:?} that this needs", needed.as_str());
-            return Err(ApiError::forbidden(message));
-        }
-        let KeyOwner { key, account, payer, scopes } = owner;
-        let account = match asked_for {
-            None => account,
-            Some(Some(asked)) if asked == account => account,
-            Some(Some(asked)) if is_open_child(app, &account, &asked).await? => asked,
-            // It must not act on the caller's own account instead.
-            Some(_) => return Err(AccountId::missing()),
+            Err(ApiError::forbidden(message))
         };
-        Ok(Caller { account, payer, key, scopes, address })
+        let KeyOwner { key, account: owner, payer, scopes } = owner;
+        match account {
+            Ok(account) => Ok(Caller { account, payer, key, owner, scopes, address }),
+            Err(error) => {
+                if let Some(act) = act.filter(|_| error.status().is_client_error()) {
+                    record_refusal(app, &owner, &key, address, act, error.status()).await;
+                }
+                Err(error)
+            }
+        }
     }
+}
+
+/// The caller's own account, or the sub-account that is asked for. One that is none of the caller's is missing: it must not
+/// act on his own instead.
+async fn account_acted_on(
+    app: &App,
+    own: &AccountId,
+    asked_for: Option<Option<AccountId>>,
+    also_closed: bool,
+) -> Result<AccountId, ApiError> {
+    let asked = match asked_for {
+        None => return Ok(own.clone()),
+        Some(asked) => asked.ok_or_else(AccountId::missing)?,
+    };
+    if is_child(app, own, &asked, also_closed).await? { Ok(asked) } else { Err(AccountId::missing()) }
 }
 
 /// The hash of the key a request carries.
@@ -104,17 +137,18 @@ async fn authenticate(app: &App, hash: String) -> Result<KeyOwner, ApiError> {
     Ok(owner)
 }
 
-async fn is_open_child(app: &App, master: &AccountId, child: &AccountId) -> Result<bool, ApiError> {
+/// Whether it is an open sub-account, or also a closed one.
+async fn is_child(app: &App, master: &AccountId, child: &AccountId, also_closed: bool) -> Result<bool, ApiError> {
     if app.keys.is_family(master, child) {
         return Ok(true);
     }
     let (ours, theirs) = (master.clone(), child.clone());
-    let find = async move |tx: &mut Tx| tx.of(&ours).sub_account(&theirs).await;
-    let found = app.store.read::<_, StoreError>(find).await?;
-    if found.is_some() {
+    let find = async move |tx: &mut Tx| tx.of(&ours).is_open_child(&theirs).await;
+    let is_open = app.store.read::<_, StoreError>(find).await?;
+    if is_open == Some(true) {
         app.keys.remember_family(master.clone(), child.clone());
     }
-    Ok(found.is_some())
+    Ok(is_open.is_some_and(|is_open| is_open || also_closed))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::request_id;
 use crate::app::codes::TooMany;
+use crate::app::guards::SpendLimitReached;
 
 /// A refusal or failure on its way to the client. Not an `enum`: each use case makes its own from the
 /// constructors here, and there is one way to write it down.
@@ -139,6 +140,12 @@ impl ApiError {
         Self::new(status, code, "validation_error", message)
     }
 
+    /// The status it is answered with.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     fn to_json(&self) -> Value {
         let details: Vec<_> =
             self.details.iter().map(|d| json!({"field": d.field, "message": d.message, "type": d.rule})).collect();
@@ -183,6 +190,12 @@ impl IntoResponse for ApiError {
 impl From<TooMany> for ApiError {
     fn from(error: TooMany) -> Self {
         Self::rate_limited(error.wait, error.to_string())
+    }
+}
+
+impl From<SpendLimitReached> for ApiError {
+    fn from(error: SpendLimitReached) -> Self {
+        Self::refused_as("SPEND_LIMIT_REACHED", error.to_string())
     }
 }
 

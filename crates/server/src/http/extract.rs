@@ -27,12 +27,17 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Body<T> {
             return Fields::of_json(Map::new(), T::CASING).read().map(Self);
         }
         check_content_type(&parts)?;
-        let value = parse_json(&bytes)?;
-        let Value::Object(object) = value else {
-            return Err(ApiError::invalid_field("body", "body", "must be a JSON object"));
-        };
-        Fields::of_json(object, T::CASING).read().map(Self)
+        read_json(&bytes).map(Self)
     }
+}
+
+/// # Errors
+/// 422 that names every bad field.
+pub fn read_json<T: Input>(bytes: &[u8]) -> Result<T, ApiError> {
+    let Value::Object(object) = parse_json(bytes)? else {
+        return Err(ApiError::invalid_field("body", "body", "must be a JSON object"));
+    };
+    Fields::of_json(object, T::CASING).read()
 }
 
 fn check_content_type(parts: &Parts) -> Result<(), ApiError> {
@@ -160,6 +165,7 @@ named!(
     DeliveryId "DELIVERY_NOT_FOUND" "delivery",
     CallId "CALL_NOT_FOUND" "call",
     OptOutId "OPT_OUT_NOT_FOUND" "opt-out",
+    TrunkId "SIP_TRUNK_NOT_FOUND" "SIP trunk",
     VerificationId "VERIFICATION_NOT_FOUND" "verification",
 );
 

@@ -12,7 +12,7 @@ use super::error::{ApiError, ErrorEnvelope};
 use super::extract::Body;
 use super::fields::{Casing, Fields, Input};
 use super::once::{Once, Reply};
-use super::values::{List, Text};
+use super::values::{List, MediaUrl, Text};
 use crate::app::App;
 use crate::app::codes::{self, Limit};
 
@@ -26,7 +26,7 @@ pub struct GiveFeedback {
     note: Text<1, 5000>,
     /// The request it is about, by its `X-Request-Id`.
     request_id: Option<Text<0, 255>>,
-    url: Option<Text<0, 2048>>,
+    url: Option<MediaUrl>,
     #[schema(value_type = Option<Vec<Text<1, 100>>>, max_items = 20)]
     tags: Option<List<Text<1, 100>, 20>>,
 }

@@ -199,6 +199,14 @@ impl Fields {
         }
     }
 
+    /// Whether nothing was sent but nulls.
+    pub fn is_empty(&self) -> bool {
+        match &self.source {
+            Source::Json(object) => object.values().all(Value::is_null),
+            Source::Query(pairs) => pairs.iter().all(|(_, text)| text.is_empty()),
+        }
+    }
+
     /// Adds a complaint about a field, such as one that two fields break together.
     pub fn complain(&mut self, name: &str, problem: Problem) {
         let place = if matches!(self.source, Source::Json(_)) { "body" } else { "query" };

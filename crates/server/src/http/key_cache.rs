@@ -14,6 +14,8 @@ use offhook_store::accounts::{KeyOwner, KeyUse};
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// A key's use is written down once in this time at the most.
 const USE_NOTED_EVERY: Duration = Duration::from_secs(60);
+/// A refusal of the same key for the same reason has one line of the audit log in this time.
+const REFUSAL_LOGGED_EVERY: Duration = Duration::from_secs(10);
 const MOST: u64 = 10_000;
 
 /// Shared by all requests of a node. Cheap to clone.
@@ -23,6 +25,8 @@ pub struct KeyCache {
     /// Masters and their open sub-accounts.
     families: Cache<(AccountId, AccountId), ()>,
     noted: Cache<ApiKeyId, ()>,
+    /// Of whom lately what was refused with which status.
+    refused: Cache<(ApiKeyId, String, u16), ()>,
     uses: Arc<Mutex<BTreeMap<ApiKeyId, KeyUse>>>,
 }
 
@@ -33,6 +37,7 @@ pub fn key_cache() -> KeyCache {
         owners: Cache::builder().max_capacity(MOST).time_to_live(TRUSTED_FOR).build(),
         families: Cache::builder().max_capacity(MOST).time_to_live(TRUSTED_FOR).build(),
         noted: Cache::builder().max_capacity(MOST).time_to_live(USE_NOTED_EVERY).build(),
+        refused: Cache::builder().max_capacity(MOST).time_to_live(REFUSAL_LOGGED_EVERY).build(),
         uses: Arc::default(),
     }
 }
@@ -72,6 +77,13 @@ impl KeyCache {
         self.noted.insert(key.clone(), ());
         let used = KeyUse { at, from: from.map(|address| address.to_string()) };
         self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), used);
+    }
+
+    /// Whether this is the first refusal of its kind for a while: the others are not logged, so that who is refused makes
+    /// few writes.
+    #[must_use]
+    pub fn is_first_refusal(&self, key: &ApiKeyId, action: &str, status: u16) -> bool {
+        self.refused.entry((key.clone(), action.to_owned(), status)).or_insert(()).is_fresh()
     }
 
     /// The uses noted since this was last asked.

@@ -32,10 +32,11 @@ pub async fn apply(State(limits): State<Limits>, request: Request, next: Next) -
     // The route's pattern, never the path: ids must not become labels.
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |p| p.as_str().to_owned());
     let (limit, patience) = (app.config.server.body_limit_bytes, app.config.server.request_timeout);
+    let answering_patience = if waits_for_calls(&route) { patience.max(WAITING) } else { patience };
     let response = match read_whole(request, &large_bodies, limit, patience).await {
         Ok((request, _place)) => {
             let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
-            match tokio::time::timeout(patience, answering).await {
+            match tokio::time::timeout(answering_patience, answering).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(_)) => panicked(&method),
                 Err(_) => timed_out(&method),
@@ -51,6 +52,13 @@ pub async fn apply(State(limits): State<Limits>, request: Request, next: Next) -
     metrics::counter!(names::HTTP_REQUESTS, &labels).increment(1);
     metrics::histogram!(names::HTTP_REQUEST_SECONDS, &labels).record(started.elapsed().as_secs_f64());
     response
+}
+
+/// Whoever waits for a call may do so for ten minutes (contract, "Calls").
+const WAITING: Duration = Duration::from_secs(620);
+
+fn waits_for_calls(route: &str) -> bool {
+    matches!(route, "/v1/calls" | "/v1/calls/{id}" | "/sandbox/calls")
 }
 
 /// A method of anybody's invention must not become a label: each would take memory for good.

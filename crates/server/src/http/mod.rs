@@ -10,14 +10,16 @@ mod contacts;
 mod conversations;
 mod document;
 pub(crate) mod error;
-mod extract;
+pub(crate) mod extract;
 mod feedback;
 mod fields;
+mod hooks;
 mod key_cache;
 mod keys;
 mod limits;
 mod location;
-mod messages;
+mod media;
+pub(crate) mod messages;
 pub(crate) mod numbers;
 pub(crate) mod once;
 mod ops;
@@ -30,6 +32,7 @@ mod request_id;
 mod sandbox;
 mod scopes;
 mod sign_up;
+mod sip_trunks;
 mod sub_accounts;
 mod usage;
 mod values;
@@ -42,7 +45,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{get, post};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -58,6 +61,8 @@ pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
     let text: Arc<str> = document.to_json().unwrap_or_default().into();
     let router = router
         .route("/metrics", get(ops::metrics))
+        .route("/hooks/{kind}/{carrier}", post(hooks::handle))
+        .route("/hooks/{kind}/{carrier}/{what}", post(hooks::handle))
         .with_state(app.clone())
         .merge(Router::new().route("/openapi.json", get(ops::openapi)).with_state(text))
         .merge(docs_site::router())
@@ -90,12 +95,25 @@ fn routes(app: &App) -> OpenApiRouter<App> {
 
 /// What needs no key.
 fn open_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(ops::health)).routes(routes!(ops::ready))
+    OpenApiRouter::new()
+        .routes(routes!(ops::health))
+        .routes(routes!(ops::ready))
+        .routes(routes!(numbers::contact_card::file::handle))
+        .routes(routes!(media::handle))
+        .routes(routes!(calls::recording::handle))
 }
 
 /// The phones of the sandbox network.
 fn sandbox_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(sandbox::text::handle)).routes(routes!(sandbox::inbox::handle))
+    OpenApiRouter::new()
+        .routes(routes!(sandbox::text::handle))
+        .routes(routes!(sandbox::inbox::handle))
+        .routes(routes!(sandbox::calls::create::handle))
+        .routes(routes!(sandbox::calls::get::handle))
+        .routes(routes!(sandbox::calls::act::say))
+        .routes(routes!(sandbox::calls::act::press))
+        .routes(routes!(sandbox::calls::act::hang_up))
+        .routes(routes!(sandbox::calls::events::handle))
 }
 
 /// Accounts that people open themselves.
@@ -117,6 +135,7 @@ fn verification_routes() -> OpenApiRouter<App> {
 fn with_key() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(tenancy_routes())
+        .merge(call_routes())
         .merge(registration_routes())
         .routes(routes!(agents::list::handle, agents::create::handle))
         .routes(routes!(agents::voices::handle))
@@ -139,6 +158,7 @@ fn with_key() -> OpenApiRouter<App> {
             numbers::contact_card::put::handle,
             numbers::contact_card::delete::handle
         ))
+        .routes(routes!(numbers::contact_card::share::handle))
         .routes(routes!(messages::send::handle))
         .routes(routes!(messages::react::handle))
         .routes(routes!(conversations::list::handle))
@@ -160,8 +180,31 @@ fn with_key() -> OpenApiRouter<App> {
         .routes(routes!(agents::webhook::get::handle, agents::webhook::set::handle, agents::webhook::delete::handle))
         .routes(routes!(agents::webhook::test::handle))
         .routes(routes!(agents::webhook::deliveries::handle))
+        .merge(sip_trunk_routes())
         .merge(opt_out_routes())
         .merge(verification_routes())
+}
+
+/// Phone calls.
+fn call_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(calls::list::handle, calls::create::handle))
+        .routes(routes!(calls::get::handle))
+        .routes(routes!(calls::end::handle))
+        .routes(routes!(calls::transcript::handle))
+        .routes(routes!(calls::stream::handle))
+        .routes(routes!(calls::trace::handle))
+        .routes(routes!(calls::record::enable))
+        .routes(routes!(calls::record::disable))
+}
+
+/// Where calls come from and go to.
+fn sip_trunk_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(sip_trunks::list::handle, sip_trunks::create::handle)).routes(routes!(
+        sip_trunks::get::handle,
+        sip_trunks::update::handle,
+        sip_trunks::delete::handle
+    ))
 }
 
 /// Who may not be texted.

@@ -16,6 +16,7 @@ use offhook_store::StoreError;
 use offhook_store::rate_buckets::{Rate, Taken};
 use tokio::sync::Mutex;
 
+use super::audit_log::{Act, record_refusal};
 use super::auth::Caller;
 use super::error::ApiError;
 use crate::app::App;
@@ -66,10 +67,14 @@ pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Resp
         Some((resource, class, rate)) => check(&app, resource, class, rate).await.err(),
         None => None,
     };
-    match refused {
-        None => next.run(request).await,
-        Some(error) => error.into_response(),
+    let Some(error) = refused else { return next.run(request).await };
+    let (caller, act) = (request.extensions().get::<Caller>().cloned(), Act::of(&request));
+    // Its body need not be shared by threads, and is not needed.
+    drop(request);
+    if let (Some(Caller { account, key, address, .. }), Some(act)) = (caller, act) {
+        record_refusal(&app, &account, &key, address, act, error.status()).await;
     }
+    error.into_response()
 }
 
 /// What a request takes of, where there is a limit to it.
@@ -143,6 +148,7 @@ impl Class {
             matches!(path, "/v1/messages" | "/v1/verify/send")
                 || path.ends_with("/reactions")
                 || path.ends_with("/typing")
+                || path.ends_with("/contact-card/share")
         };
         match *method {
             Method::GET | Method::HEAD | Method::OPTIONS => Self::Read,

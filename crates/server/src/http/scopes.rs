@@ -12,12 +12,14 @@ const TABLE: &[(&str, KeyScope, KeyScope)] = &[
     ("/v1/opt-outs", Read, Messages),
     ("/v1/verify", Messages, Messages),
     ("/v1/calls", Read, Calls),
+    ("/v1/numbers/{id}/contact-card/share", Messages, Messages),
     ("/v1/numbers", Read, Numbers),
     ("/v1/agents/{id}/webhook/deliveries", Read, Admin),
     ("/v1/agents/{id}/webhook", Admin, Admin),
     ("/v1/agents", Read, Numbers),
     ("/v1/webhooks/", Read, Admin),
     ("/v1/webhooks", Admin, Admin),
+    ("/v1/sip-trunks", Read, Admin),
     ("/v1/usage", Read, Read),
     ("/v1/feedback", Read, Read),
     ("/v1/location", Read, Read),
@@ -31,6 +33,12 @@ pub fn needed(method: &Method, route: &str) -> KeyScope {
     let found = TABLE.iter().find(|(beginning, ..)| is_below(route, beginning));
     let (read, write) = found.map_or((Admin, Admin), |(_, read, write)| (*read, *write));
     if method.is_safe() { read } else { write }
+}
+
+/// Whether a master may ask this for a sub-account that is closed: what is kept there stays to be shown and erased.
+#[must_use]
+pub fn outlives_its_account(method: &Method, route: &str) -> bool {
+    is_below(route, "/v1/privacy") || route == "/v1/audit-log" && method.is_safe()
 }
 
 fn is_below(route: &str, beginning: &str) -> bool {
@@ -65,6 +73,7 @@ mod tests {
         assert_eq!(needed(&Method::POST, "/v1/messages"), Messages);
         assert_eq!(needed(&Method::PATCH, "/v1/contacts/{id}"), Messages);
         assert_eq!(needed(&Method::DELETE, "/v1/numbers/{id}"), Numbers);
+        assert_eq!(needed(&Method::POST, "/v1/numbers/{id}/contact-card/share"), Messages);
         assert_eq!(needed(&Method::POST, "/v1/calls"), Calls);
         assert_eq!(needed(&Method::HEAD, "/v1/numbers"), Read);
     }

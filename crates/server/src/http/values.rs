@@ -21,7 +21,7 @@ impl<const MIN: usize, const MAX: usize> FromField for Text<MIN, MAX> {
     fn from_field(value: &Value) -> Result<Self, Problem> {
         let Value::String(text) = value else { return Err(Problem::wrong_type("a string")) };
         let length = text.chars().count();
-        if length < MIN {
+        if length < MIN || MIN > 0 && visible(text) < MIN {
             return Err(Problem::value(if MIN == 1 {
                 "must not be empty".to_owned()
             } else {
@@ -36,6 +36,51 @@ impl<const MIN: usize, const MAX: usize> FromField for Text<MIN, MAX> {
             return Err(Problem::value("must not contain the character U+0000"));
         }
         Ok(Self(text.clone()))
+    }
+}
+
+/// How many characters of a text somebody would see: blanks around it don't count, several in a row are one, and what has no
+/// width is nothing.
+fn visible(text: &str) -> usize {
+    let seen: String = text.chars().filter(|c| c.is_whitespace() || !(c.is_control() || has_no_width(*c))).collect();
+    let (words, letters) = seen.split_whitespace().fold((0, 0), |(n, sum), word| (n + 1, sum + word.chars().count()));
+    letters + usize::saturating_sub(words, 1)
+}
+
+fn has_no_width(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}'
+        | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}')
+        || turns_direction(c)
+}
+
+/// Marks that change the direction of writing: with them a name shows as another one.
+fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What somebody or something is called: a [`Text`] of one line, without marks that make it look like another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name<const MIN: usize, const MAX: usize>(pub String);
+
+impl<const MIN: usize, const MAX: usize> FromField for Name<MIN, MAX> {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let text = Text::<MIN, MAX>::from_field(value)?.0;
+        if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || turns_direction(c)) {
+            return Err(Problem::value("must be one line, without control characters"));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> PartialSchema for Name<MIN, MAX> {
+    fn schema() -> RefOr<Schema> {
+        Text::<MIN, MAX>::schema()
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> ToSchema for Name<MIN, MAX> {
+    fn name() -> Cow<'static, str> {
+        format!("Name_{MIN}_{MAX}").into()
     }
 }
 
@@ -212,6 +257,31 @@ impl PartialSchema for MediaUrl {
 
 impl ToSchema for MediaUrl {}
 
+/// An https URL with a host that has a dot in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpsUrl(pub String);
+
+impl FromField for HttpsUrl {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let text = Text::<1, 2048>::from_field(value)?.0;
+        match url::Url::parse(&text) {
+            Ok(url) if url.scheme() == "https" && url.host_str().is_some_and(|host| host.contains('.')) => {
+                Ok(Self(text))
+            }
+            _ => Err(Problem::value("must be an https URL such as https://example.com")),
+        }
+    }
+}
+
+impl PartialSchema for HttpsUrl {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).max_length(Some(2048));
+        text.pattern(Some("^https://")).format(Some(schema::SchemaFormat::Custom("uri".to_owned()))).into()
+    }
+}
+
+impl ToSchema for HttpsUrl {}
+
 /// An id in a request body. One of the wrong shape is no field error: what it names is absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ref<I>(Option<I>);
@@ -257,6 +327,11 @@ pub fn one_of<T>(value: &Value, words: &[&str], parse: impl FnOnce(&str) -> Opti
     parse(text).ok_or_else(|| Problem::value(format!("must be one of {}", words.join(", "))))
 }
 
+/// How such a list stands in the OpenAPI document.
+pub fn schema_of_words(words: &'static [&'static str]) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(words.iter().copied())).into()
+}
+
 macro_rules! choices {
     ($($name:ident),+ $(,)?) => {
         $(impl FromField for $name {
@@ -267,14 +342,13 @@ macro_rules! choices {
 
         /// What stands for the domain's choices in the OpenAPI document: `#[schema(value_type = choice::VoiceMode)]`.
         pub mod choice {
-            use super::{ObjectBuilder, PartialSchema, RefOr, Schema, SchemaType, ToSchema, Type};
+            use super::{PartialSchema, RefOr, Schema, ToSchema, schema_of_words};
 
             $(pub struct $name;
 
             impl PartialSchema for $name {
                 fn schema() -> RefOr<Schema> {
-                    let texts = offhook_domain::agent::$name::TEXTS.iter().copied();
-                    ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(texts)).into()
+                    schema_of_words(offhook_domain::agent::$name::TEXTS)
                 }
             }
 

@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use offhook_domain::ledger::{EntryKind, Posting};
-use offhook_domain::number::Number;
+use offhook_domain::number::{Number, ReleaseReason};
 use offhook_domain::{Id, NumberId, Timestamp};
+use offhook_store::audit_log::{Actor, AuditLine};
 use offhook_store::{StoreError, Tx};
 
 use super::numbers::AT_A_TIME;
@@ -94,10 +95,21 @@ async fn end(app: &App, number: Number, unpaid_since: Timestamp, now: Timestamp)
     let released = app
         .store
         .write(async move |tx: &mut Tx| {
-            Ok::<_, StoreError>(
-                tx.of(&number.account_id).number_must_end(&number, unpaid_since, now).await?
-                    && release_number(&doors, tx, &number, now).await?,
-            )
+            let mut scope = tx.of(&number.account_id);
+            if !scope.number_must_end(&number, unpaid_since, now).await? {
+                return Ok(false);
+            }
+            // As it is by now: it may have another agent, or end for another reason, than when it was looked for.
+            let Some(number) = scope.number(&number.id).await? else { return Ok(false) };
+            let has_expired = number.expires_at.is_some_and(|end| end <= now);
+            let reason = if has_expired { ReleaseReason::Expired } else { ReleaseReason::Unpaid };
+            if !release_number(&doors, tx, &number, reason, now).await? {
+                return Ok(false);
+            }
+            // Nobody asked for it, so that no request is in the log.
+            let line = AuditLine::of(Actor::System, "deleteNumber", number.id.as_str(), now);
+            tx.of(&number.account_id).audit(&line).await?;
+            Ok::<_, StoreError>(true)
         })
         .await?;
     if released {

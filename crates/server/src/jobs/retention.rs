@@ -1,4 +1,4 @@
-//! Deletes what is older than its account wants to keep: messages, and what the log of deliveries tells of that time.
+//! Deletes what is older than its account wants to keep: messages, calls, and what the log of deliveries tells of that time.
 //!
 //! In: the accounts that have set something. Out: nothing. Many short transactions, so that others are not held up; a
 //! message that still waits to be sent stays.
@@ -8,7 +8,7 @@ use std::time::Duration;
 use offhook_domain::{AccountId, Id, NumberId, Timestamp};
 use offhook_store::{StoreError, Tx};
 
-use crate::app::App;
+use crate::app::{App, media};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const ACCOUNTS: i64 = 100;
@@ -46,6 +46,11 @@ async fn clean(app: &App, account: &AccountId, before: Timestamp) -> Result<(), 
         }
     }
     for _ in 0..PORTIONS {
+        if delete_calls(app, account, before).await? < PORTION as usize {
+            break;
+        }
+    }
+    for _ in 0..PORTIONS {
         if drop_deliveries(app, account, before).await? < PORTION as usize {
             break;
         }
@@ -60,7 +65,14 @@ async fn delete_messages(
     before: Timestamp,
 ) -> Result<usize, StoreError> {
     let (account, number) = (account.clone(), number.clone());
-    app.store.write(async move |tx: &mut Tx| tx.of(&account).delete_old_messages(&number, before, PORTION).await).await
+    let removals = media::removals(app);
+    let delete = async move |tx: &mut Tx| tx.of(&account).delete_old_messages(&number, before, PORTION, removals).await;
+    app.store.write(delete).await
+}
+
+async fn delete_calls(app: &App, account: &AccountId, before: Timestamp) -> Result<usize, StoreError> {
+    let (account, now) = (account.clone(), app.now());
+    app.store.write(async move |tx: &mut Tx| tx.of(&account).delete_old_calls(before, PORTION, now).await).await
 }
 
 async fn drop_deliveries(app: &App, account: &AccountId, before: Timestamp) -> Result<usize, StoreError> {

@@ -5,6 +5,7 @@
 //! A claim of a hold that is over was cut off in between: its outcome is unknown, so it ends `unconfirmed` and is
 //! never sent again. Only what is handed over next is claimed; what waits for its turn would be sent by whoever comes.
 
+mod looks;
 mod queue;
 mod shaped;
 
@@ -19,15 +20,18 @@ use offhook_domain::message::{Failure, SendOutcome};
 use offhook_domain::{ConversationId, E164, MessageId, Timestamp};
 use offhook_store::send_jobs::Waiting;
 use offhook_store::{StoreError, Tx};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::looks::{Looks, looks};
 use self::queue::{Found, Look, OF_ONE, Page, Queue};
-use self::shaped::Shaped;
+use self::shaped::{Gate, Shaped};
 use super::lines::{Hold, LineWork};
 use super::persist::{kept_or_impossible, until_kept};
 use crate::app::App;
+use crate::app::carrier_health;
+use crate::app::media::{self, ForCarrier};
 use crate::app::opt_outs;
-use crate::app::record_outcome::{self, Outcome, Recorded, is_ours};
+use crate::app::record_outcome::{self, Outcome, Recorded, Recording, Recordings, is_ours};
 use crate::telemetry::names;
 
 /// How many sends that were cut off are ended in one transaction.
@@ -45,12 +49,17 @@ pub struct SendMessages {
     app: App,
     /// Submissions under way on this node, by the carrier's name: one that hangs takes no other's places.
     places: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// Of limited lines: their looks, what they have to record, and the door they all go through.
+    looks: Arc<Looks>,
+    recordings: Arc<Recordings>,
+    gate: Gate,
 }
 
 impl SendMessages {
     #[must_use]
     pub fn new(app: App) -> Self {
-        Self { app, places: Mutex::default() }
+        let (looks, recordings, gate) = (looks(), record_outcome::recordings(), Gate::new());
+        Self { app, places: Mutex::default(), looks, recordings, gate }
     }
 
     fn places_at(&self, carrier: &str) -> Arc<Semaphore> {
@@ -122,8 +131,30 @@ struct Rest {
 /// A message that went, and what became of it.
 struct Sent {
     job: Waiting,
-    /// `None` where it was not handed over after all.
+    /// The carrier that was asked last.
+    asked: String,
+    /// What that one said; `None` where it was not handed over after all.
     outcome: Option<SendOutcome>,
+}
+
+impl Sent {
+    fn not_asked(job: Waiting) -> Self {
+        Self { asked: job.carrier.clone(), job, outcome: None }
+    }
+}
+
+/// A place among those that a carrier has for messages under way.
+struct Place {
+    carrier: String,
+    permit: OwnedSemaphorePermit,
+}
+
+/// Whether one that is left alone for its ill health is asked all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// There are others.
+    Other,
+    None,
 }
 
 /// Outcomes that are kept, and what they led to.
@@ -147,11 +178,11 @@ impl<'a> Line<'a> {
         let mut recording = FuturesUnordered::new();
         loop {
             for first in self.claim_more().await {
-                sending.push(self.sender.submit(first, None, self.hold, &places));
+                sending.push(self.sender.submit(first, self.hold, &places));
             }
             if recording.is_empty() && !done.is_empty() {
                 let outcomes = std::mem::take(&mut done).into_iter().map(|sent| self.outcome(sent)).collect();
-                recording.push(self.sender.record(outcomes, self.hold));
+                recording.push(self.sender.record(outcomes, self.hold, false));
             }
             if sending.is_empty() && recording.is_empty() {
                 self.clear_doubt().await;
@@ -172,7 +203,7 @@ impl<'a> Line<'a> {
                 }
                 Some(settled) = recording.next() => {
                     for next in self.move_up(settled) {
-                        sending.push(self.sender.submit(next, None, self.hold, &places));
+                        sending.push(self.sender.submit(next, self.hold, &places));
                     }
                 }
                 // A slow carrier holds back its own conversation only: look for others meanwhile.
@@ -286,10 +317,10 @@ impl<'a> Line<'a> {
             .await
     }
 
-    fn outcome(&self, Sent { job, outcome }: Sent) -> Outcome {
-        let next = self.queue.behind(&job.conversation_id).filter(|_| !self.is_ending() && !self.is_limited);
-        let (next, accepted_at) = (next.map(|next| next.message_id.clone()), job.at);
-        outcome_of(Sent { job, outcome }, accepted_at, next)
+    fn outcome(&self, sent: Sent) -> Outcome {
+        let next = self.queue.behind(&sent.job.conversation_id).filter(|_| !self.is_ending() && !self.is_limited);
+        let (next, accepted_at) = (next.map(|next| next.message_id.clone()), sent.job.at);
+        outcome_of(sent, accepted_at, next)
     }
 
     /// Waits until the line is rung or its next message falls due; false when the line can go.
@@ -309,14 +340,15 @@ impl<'a> Line<'a> {
 }
 
 /// What is to be recorded of a message that was to be tried since then.
-fn outcome_of(Sent { job, outcome }: Sent, tried_since: Timestamp, next: Option<MessageId>) -> Outcome {
+fn outcome_of(Sent { job, asked, outcome }: Sent, tried_since: Timestamp, next: Option<MessageId>) -> Outcome {
     Outcome {
         next,
         message_id: job.message_id,
         conversation_id: job.conversation_id,
         from: job.from,
         to: job.to,
-        carrier: job.carrier,
+        is_rerouted: asked != job.carrier,
+        carrier: asked,
         attempts: job.attempts,
         tried_since,
         outcome,
@@ -364,12 +396,21 @@ impl SendMessages {
     }
 
     /// Records outcomes in one transaction, however long the database is away. One that can't be kept ends
-    /// unconfirmed, so that it does not stop the others.
-    async fn record(&self, outcomes: Vec<Outcome>, hold: &Hold) -> Settled {
+    /// unconfirmed, so that it does not stop the others. `together` with those of other lines, where they come at once.
+    async fn record(&self, outcomes: Vec<Outcome>, hold: &Hold, together: bool) -> Settled {
         let conversations = outcomes.iter().map(|outcome| outcome.conversation_id.clone()).collect();
-        let (epoch, lease) = (hold.epoch(), hold.lease());
+        let epoch = hold.epoch();
         let keep = async |some: &[Outcome]| {
-            kept_or_impossible("outcomes of sends", || record_outcome::record(&self.app, some, epoch, lease)).await
+            let record = || async {
+                let (outcomes, lease) = (some.to_vec(), hold.lease().cloned());
+                let recording = Recording { app: self.app.clone(), outcomes, epoch, lease };
+                if together {
+                    record_outcome::record_together(&self.recordings, recording).await
+                } else {
+                    record_outcome::record(recording).await
+                }
+            };
+            kept_or_impossible("outcomes of sends", record).await
         };
         if let Ok(recorded) = keep(&outcomes).await {
             return Settled { conversations, recorded };
@@ -391,36 +432,111 @@ impl SendMessages {
         Settled { conversations, recorded }
     }
 
-    /// Hands a message over once its number and its carrier have a place for it, unless that is too late.
-    async fn submit(&self, job: Waiting, latest: Option<Instant>, hold: &Hold, of_number: &Semaphore) -> Sent {
-        let at_carrier = self.places_at(&job.carrier);
-        let places = (of_number.acquire().await, at_carrier.acquire().await);
-        let outcome = match places {
-            (Ok(_), Ok(_)) if hold.is_held() && latest.is_none_or(|latest| Instant::now() <= latest) => {
-                self.hand_over(&job, hold.until()).await
-            }
-            _ => return Sent { job, outcome: None },
-        };
-        metrics::counter!(
-            names::CARRIER_OUTCOMES,
-            "carrier" => job.carrier.clone(), "outcome" => outcome_name(&outcome)
-        )
-        .increment(1);
-        Sent { job, outcome: Some(outcome) }
+    /// Hands a message over once its number has a place for it.
+    async fn submit(&self, job: Waiting, hold: &Hold, of_number: &Semaphore) -> Sent {
+        let Ok(_place) = of_number.acquire().await else { return Sent::not_asked(job) };
+        self.submit_now(job, hold, None).await
     }
 
-    async fn hand_over(&self, job: &Waiting, until: Option<Instant>) -> SendOutcome {
-        if !job.number_active {
-            // Somebody else may have it by now: their number must not say our customer's words.
-            return SendOutcome::Refused(Failure::new(
-                "30004",
-                "the number was released before the message could be sent",
-            ));
+    /// Hands a message over by the first of its routes that takes it, unless the line is lost. `place`, where there has been
+    /// waited for one at a carrier.
+    async fn submit_now(&self, job: Waiting, hold: &Hold, mut place: Option<Place>) -> Sent {
+        let media_urls = match self.files_of(&job).await {
+            Ok(media_urls) => media_urls,
+            Err(outcome) => return self.nobody_asked(job, outcome),
+        };
+        carrier_health::look_for_drains(&self.app).await;
+        let routes = carrier_health::routes(&self.app, &job);
+        let Some(best) = routes.first() else {
+            let nobody = SendOutcome::NotTaken(Failure::new("30002", "the number's carrier is not configured here"));
+            return self.nobody_asked(job, nobody);
+        };
+        let mut sent = Sent::not_asked(job);
+        for carrier in &routes {
+            // A place is held at one carrier only, or two that stand in for each other would wait for each other.
+            let place = place.take().filter(|place| place.carrier == *carrier);
+            if !self.ask(&mut sent, carrier, &media_urls, hold, place, Choice::Other).await {
+                return sent;
+            }
         }
-        if job.opted_out {
-            return SendOutcome::Refused(opt_outs::left_alone());
+        // All are left alone, and so they were not asked: it has no choice.
+        if sent.outcome.is_none() {
+            self.ask(&mut sent, best, &media_urls, hold, None, Choice::None).await;
         }
-        let Some(carrier) = self.app.carriers.named(&job.carrier) else {
+        sent
+    }
+
+    /// Where its files are for a carrier; what becomes of a message that no carrier is asked to take.
+    async fn files_of(&self, job: &Waiting) -> Result<Vec<String>, SendOutcome> {
+        if let Some(refused) = refused_here(job) {
+            return Err(refused);
+        }
+        match media::for_carrier(&self.app, &job.message_id, &job.media_urls).await {
+            Ok(ForCarrier::Urls(urls)) => Ok(urls),
+            Ok(ForCarrier::Missing(failure)) => Err(SendOutcome::Refused(failure)),
+            Ok(ForCarrier::Waits) | Err(_) => {
+                Err(SendOutcome::NotTaken(Failure::new("11200", "its files could not be fetched in time")))
+            }
+        }
+    }
+
+    fn nobody_asked(&self, job: Waiting, outcome: SendOutcome) -> Sent {
+        self.count(&job.carrier, &outcome);
+        Sent { asked: job.carrier.clone(), job, outcome: Some(outcome) }
+    }
+
+    /// Asks a carrier to take a message, once it has a place for it; whether another may be asked.
+    async fn ask(
+        &self,
+        sent: &mut Sent,
+        carrier: &str,
+        media_urls: &[String],
+        hold: &Hold,
+        place: Option<Place>,
+        choice: Choice,
+    ) -> bool {
+        let at_carrier = self.places_at(carrier);
+        let _place = match place {
+            Some(place) => place.permit,
+            None => match at_carrier.acquire_owned().await {
+                Ok(permit) => permit,
+                Err(_) => return false,
+            },
+        };
+        if !hold.is_held() {
+            return false;
+        }
+        if choice == Choice::Other && !self.app.health.admits(carrier, self.app.now()) {
+            return true;
+        }
+        let asked_at = self.app.now();
+        let outcome = self.hand_over(&sent.job, carrier, media_urls, hold.until()).await;
+        self.count(carrier, &outcome);
+        let is_well = matches!(outcome, SendOutcome::Accepted { .. } | SendOutcome::Refused(_));
+        self.app.health.hear(carrier, asked_at, self.app.now(), is_well);
+        if sent.job.carrier != carrier && matches!(outcome, SendOutcome::Accepted { .. }) {
+            let (from, to) = (sent.job.carrier.clone(), carrier.to_owned());
+            metrics::counter!(names::CARRIER_FAILOVERS, "from" => from, "to" => to).increment(1);
+        }
+        // Only a message that it certainly does not have may go by another.
+        let may_go_on = matches!(outcome, SendOutcome::NotTaken(_));
+        (sent.asked, sent.outcome) = (carrier.to_owned(), Some(outcome));
+        may_go_on
+    }
+
+    fn count(&self, carrier: &str, outcome: &SendOutcome) {
+        let (carrier, outcome) = (carrier.to_owned(), outcome_name(outcome));
+        metrics::counter!(names::CARRIER_OUTCOMES, "carrier" => carrier, "outcome" => outcome).increment(1);
+    }
+
+    async fn hand_over(
+        &self,
+        job: &Waiting,
+        carrier: &str,
+        media_urls: &[String],
+        until: Option<Instant>,
+    ) -> SendOutcome {
+        let Some(carrier) = self.app.carriers.named(carrier) else {
             return SendOutcome::NotTaken(Failure::new("30002", "the number's carrier is not configured here"));
         };
         let Ok(from) = E164::parse(&job.from) else {
@@ -431,7 +547,7 @@ impl SendMessages {
             from,
             to: job.to.clone(),
             body: job.body.clone(),
-            media_urls: job.media_urls.clone(),
+            media_urls: media_urls.to_vec(),
             attempt: u32::try_from(job.attempts).unwrap_or(u32::MAX),
             until,
         };
@@ -441,6 +557,16 @@ impl SendMessages {
             .record(asked.elapsed().as_secs_f64());
         answer.unwrap_or_else(|_| SendOutcome::Unknown(Failure::new("30001", "the carrier did not answer in time")))
     }
+}
+
+/// Why no carrier is asked to take a message, where none is.
+fn refused_here(job: &Waiting) -> Option<SendOutcome> {
+    if !job.number_active {
+        // Somebody else may have it by now: their number must not say our customer's words.
+        let why = "the number was released before the message could be sent";
+        return Some(SendOutcome::Refused(Failure::new("30004", why)));
+    }
+    job.opted_out.then(|| SendOutcome::Refused(opt_outs::left_alone()))
 }
 
 fn outcome_name(outcome: &SendOutcome) -> &'static str {

@@ -27,6 +27,8 @@ impl Client {
     }
 }
 
+const OURS: &str = "+14155550100";
+
 fn names(list: &Value) -> Vec<&str> {
     list["data"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect()
 }
@@ -51,7 +53,16 @@ async fn sub_accounts_are_opened_renamed_and_closed() {
     assert_eq!(names(&app.get("/v1/sub-accounts").await.ok()), ["Florist"]);
     assert_eq!(app.delete(&path).await.refused(404).code, "SUB_ACCOUNT_NOT_FOUND");
     assert_eq!(app.acting_for(&id(&bakery)).get("/v1/usage").await.refused(404).code, "SUB_ACCOUNT_NOT_FOUND");
-    for bad in [json!({}), json!({"name": ""}), json!({"name": 5}), json!({"name": "x".repeat(101)})] {
+    for bad in [
+        json!({}),
+        json!({"name": ""}),
+        json!({"name": 5}),
+        json!({"name": "x".repeat(101)}),
+        json!({"name": " "}),
+        json!({"name": "\u{200b}"}),
+        json!({"name": "Bank\u{202e}"}),
+        json!({"name": "a\nb"}),
+    ] {
         assert_eq!(app.post("/v1/sub-accounts").json(bad).await.bad_fields(), ["name"]);
     }
 }
@@ -69,11 +80,12 @@ async fn what_is_done_for_a_sub_account_is_its_own() {
         assert_eq!(other.get(&path).await.refused(404).code, "PHONE_NUMBER_NOT_FOUND");
         assert_eq!(other.get("/v1/agents").await.ok()["total"], 0);
     }
-    // An id of its own names the caller itself; a sister's and a stranger's name nothing.
+    // Its own id, a sister's and a stranger's are none of its sub-accounts.
     let own = bakery.key_for(&["admin"]).await;
-    own.acting_for(bakery.account_id()).get(&path).await.ok();
+    own.get(&path).await.ok();
+    assert_eq!(app.acting_for(app.account_id()).get("/v1/agents").await.refused(404).code, "SUB_ACCOUNT_NOT_FOUND");
     let stranger = app.second_account().await;
-    for nobody in [florist.account_id(), app.account_id(), stranger.account_id()] {
+    for nobody in [bakery.account_id(), florist.account_id(), app.account_id(), stranger.account_id()] {
         assert_eq!(own.acting_for(nobody).get(&path).await.refused(404).code, "SUB_ACCOUNT_NOT_FOUND");
     }
     assert_eq!(stranger.acting_for(bakery.account_id()).get(&path).await.refused(404).code, "SUB_ACCOUNT_NOT_FOUND");
@@ -123,6 +135,91 @@ async fn one_that_holds_numbers_is_not_closed() {
     app.delete(&path).await.no_content();
     assert_eq!(key.get("/v1/numbers").await.refused(401).code, "UNAUTHORIZED");
     child.check_books().await;
+}
+
+/// What is closed on one node and trusted for a moment longer on another.
+#[tokio::test]
+async fn a_closed_account_buys_registers_and_makes_keys_no_more() {
+    let app = costly().await;
+    app.credit(500).await;
+    let child = app.child("Child").await;
+    let own = child.key_for(&["admin"]).await;
+    let other = app.on_another_node();
+    let own = other.with_secret(own.secret());
+    let acting = other.acting_for(child.account_id());
+    let send = async |client: &Client| {
+        client.post("/v1/messages").json(json!({"from_number": OURS, "to_number": "+14152011234", "body": "Hi"})).await
+    };
+    for client in [&own, &acting] {
+        client.get("/v1/agents").await.ok();
+    }
+    app.delete(&format!("/v1/sub-accounts/{}", child.account_id())).await.no_content();
+    // It has one that nobody counted, or there would be nothing to send from.
+    child.number(OURS).await;
+    let wallet = app.wallet().await;
+    for client in [&own, &acting] {
+        let form = crate::registration::form("sole_proprietor");
+        for refused in [
+            client.post("/v1/numbers").await,
+            client.post("/v1/register").json(form).await,
+            client.post("/v1/keys").json(json!({"name": "late"})).await,
+            client.post("/v1/verify/send").json(json!({"phone_number": "+14152011234"})).await,
+            send(client).await,
+        ] {
+            assert_eq!(refused.refused(404).code, "SUB_ACCOUNT_NOT_FOUND", "{refused:?}");
+        }
+    }
+    assert_eq!(app.wallet().await, wallet);
+    app.check_books().await;
+}
+
+#[tokio::test]
+async fn what_a_closed_account_holds_of_a_person_is_shown_and_erased_by_its_master() {
+    let app = costly().await;
+    app.credit(50).await;
+    let child = app.child("Child").await;
+    let number = child.post("/v1/numbers").await.ok();
+    app.is_texted("+14152011234", number["phoneNumber"].as_str().unwrap(), "my secret").await;
+    child.delete(&format!("/v1/numbers/{}", id(&number))).await.ok();
+    app.delete(&format!("/v1/sub-accounts/{}", child.account_id())).await.no_content();
+
+    let person = json!({"phoneNumber": "+14152011234"});
+    let export = child.post("/v1/privacy/export").json(person.clone()).await.ok();
+    assert_eq!(export["messages"][0]["body"], "my secret");
+    assert_eq!(child.post("/v1/privacy/erase").json(person.clone()).await.ok()["done"], true);
+    let export = child.post("/v1/privacy/export").json(person.clone()).await.ok();
+    assert_eq!(export["messages"][0]["body"], "");
+    assert_eq!(child.get("/v1/audit-log?action=deleteNumber").await.ok()["total"], 1);
+    assert_eq!(child.get("/v1/audit-log?action=eraseContact").await.ok()["total"], 1);
+    for closed in [child.get("/v1/agents").await, child.post("/v1/keys").json(json!({"name": "late"})).await] {
+        assert_eq!(closed.refused(404).code, "SUB_ACCOUNT_NOT_FOUND");
+    }
+    let stranger = app.second_account().await.acting_for(child.account_id());
+    stranger.post("/v1/privacy/export").json(person).await.refused(404);
+    stranger.get("/v1/audit-log").await.refused(404);
+}
+
+#[tokio::test]
+async fn a_limit_that_the_master_set_is_the_masters_to_change() {
+    let app = TestApp::start().await;
+    let child = app.child("Child").await;
+    let own = child.key_for(&["admin"]).await;
+    let limit = async |client: &Client, dollars: Value| {
+        client.patch("/v1/account").json(json!({"dailySpendLimit": dollars})).await
+    };
+    let set = limit(&own, json!("5")).await.ok();
+    assert_eq!((&set["dailySpendLimit"], &set["dailySpendLimitBy"]), (&json!("5.00"), &json!("account")));
+    assert_eq!(limit(&child, json!("5")).await.ok()["dailySpendLimitBy"], "payer");
+    for more in [json!("1000"), Value::Null] {
+        assert_eq!(limit(&own, more).await.refused(403).code, "FORBIDDEN");
+    }
+    // What changes nothing is no matter, and neither is the rest.
+    limit(&own, json!("5.00")).await.ok();
+    let renamed = own.patch("/v1/account").json(json!({"name": "Ours"})).await.ok();
+    assert_eq!((&renamed["name"], &renamed["dailySpendLimitBy"]), (&json!("Ours"), &json!("payer")));
+    assert_eq!(limit(&child, Value::Null).await.ok()["dailySpendLimitBy"], Value::Null);
+    limit(&own, json!("7")).await.ok();
+    assert_eq!(limit(&app, json!("9")).await.ok()["dailySpendLimitBy"], "account");
 }
 
 #[tokio::test]

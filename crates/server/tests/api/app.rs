@@ -20,12 +20,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use offhook_carriers::{Carrier, Inbound, InboundMessage, SandboxCarrier};
+use offhook_carriers::smpp::{SmppCarrier, SmppSettings};
+use offhook_carriers::{Carrier, Inbound, InboundMessage, SandboxCarrier, WithInventory};
 use offhook_domain::number::{Number, NumberStatus};
 use offhook_domain::{
     AccountId, AgentId, ApiKeyId, Clock, Country, E164, Id, KeyScopes, MessageId, NumberId, PurchaseId, Timestamp,
 };
-use offhook_server::app::{App, Carriers, Parts, Sealer, StoredWorld, Wakes, hash_api_key, receiving};
+use offhook_server::app::carriers::Placed;
+use offhook_server::app::{
+    App, Carriers, Parts, Sealer, StoredInventory, StoredSmppMemory, StoredWorld, Wakes, hash_api_key, receiving,
+};
 use offhook_server::config::Config;
 use offhook_server::guarded_http::{EgressPolicy, GuardedClient};
 use offhook_server::http::auth::key_cache;
@@ -211,6 +215,28 @@ impl Setup {
         })
     }
 
+    /// With a carrier of this name that takes every text, and whose numbers are the operator's.
+    pub fn with_stock(self, name: &'static str) -> Self {
+        self.placed(move |store, clock| {
+            let stock = Arc::new(StoredInventory::new(store, clock));
+            let carrier = Arc::new(WithInventory::new(ScriptedCarrier::named(name), stock));
+            vec![Placed::anywhere(carrier)]
+        })
+    }
+
+    /// With these carriers, each for its countries.
+    pub fn placed(self, make: impl FnOnce(Store, Arc<dyn Clock>) -> Vec<Placed> + 'static) -> Self {
+        self.carriers(|Surroundings { store, clock, .. }| Carriers::placed(make(store.clone(), clock.clone())))
+    }
+
+    /// With an SMPP carrier.
+    pub fn smpp(self, settings: SmppSettings) -> Self {
+        self.carriers(|Surroundings { store, clock, .. }| {
+            let memory = Arc::new(StoredSmppMemory::new(store.clone()));
+            Carriers::new(vec![SmppCarrier::new(settings, memory, clock.clone())])
+        })
+    }
+
     /// With a clock that stands but for what the test lets pass.
     pub fn standing_clock(mut self, start: Timestamp) -> Self {
         self.clock = ManualClock::standing_at(start);
@@ -391,5 +417,7 @@ fn sandbox_config(database: &Database, mut settings: Vec<(&'static str, String)>
     settings.extend(database.settings());
     settings.push(("OFFHOOK_SECRET_KEY", "07".repeat(32)));
     settings.push(("OFFHOOK__MODE__SANDBOX", "true".to_owned()));
+    // Where files are fetched, a test says so: the addresses of the others are nobody's.
+    settings.push(("OFFHOOK__MEDIA__FETCH", "false".to_owned()));
     Config::load(&|name| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone())).unwrap()
 }

@@ -17,7 +17,7 @@ async fn what_is_told_is_kept() {
     let least = json!({"category": "praise", "note": "well", "request_id": null, "url": null, "tags": null});
     app.post("/v1/feedback").json(least).await.ok();
 
-    let read = async |tx: &mut Tx| tx.latest_feedback(10).await;
+    let read = async |tx: &mut Tx| tx.latest_feedback(None, 10).await;
     let kept = app.app.store.read::<_, StoreError>(read).await.unwrap();
     let kept: Vec<_> = kept.into_iter().map(|(who, told)| (who, told.note, told.tags)).collect();
     let (us, tags) = (app.account.clone(), vec!["voice".to_owned(), "bell".to_owned()]);
@@ -37,4 +37,12 @@ async fn it_has_its_bounds() {
     let refused = app.post("/v1/feedback").json(json!({"category": "noise", "note": "again"})).await;
     assert_eq!(refused.refused(429).code, "RATE_LIMIT_EXCEEDED");
     assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn a_url_is_one_of_the_web() {
+    let app = TestApp::start().await;
+    let given = |url: &str| serde_json::json!({"category": "bug", "note": "It hangs.", "url": url});
+    app.post("/v1/feedback").json(given("https://example.com/page")).await.ok();
+    assert_eq!(app.post("/v1/feedback").json(given("javascript:alert(1)")).await.bad_fields(), ["url"]);
 }

@@ -6,7 +6,8 @@ use futures_util::future::join_all;
 use offhook_domain::Timestamp;
 use serde_json::json;
 
-use crate::app::{Answer, Client, Setup, TestApp};
+use crate::app::{Answer, Client, Setup, TestApp, id};
+use crate::registration::form;
 
 const OURS: &str = "+14155550100";
 const HANDSET: &str = "+14152011234";
@@ -26,11 +27,13 @@ async fn guarded(settings: &[(&'static str, &str)]) -> TestApp {
 #[tokio::test]
 async fn help_in_need_is_not_texted() {
     let app = guarded(&[]).await;
-    for line in ["911", "112", "999", "110", "988", "211", "741741"] {
+    for line in ["911", "112", "999", "110", "988", "211", "741741", "00911", "0112", "9911", "+911", "+1911", "9 1 1"]
+    {
         let refused = send(&app, line).await.refused(400);
         assert!(refused.message.contains("emergency"), "{line}: {}", refused.message);
     }
     send(&app, "72345").await.ok();
+    assert_eq!(send(&app, "++14152011234").await.bad_fields(), ["to_number"]);
 }
 
 #[tokio::test]
@@ -173,5 +176,81 @@ async fn spending_from_two_nodes_stops_at_the_limit() {
     for answer in sent.iter().filter(|answer| answer.status != 200) {
         assert_eq!(answer.refused(400).code, "SPEND_LIMIT_REACHED");
     }
+    app.books_agree().await;
+}
+
+async fn buy(client: &Client) -> Answer {
+    client.post("/v1/numbers").await
+}
+
+#[tokio::test]
+async fn a_number_counts_towards_the_day() {
+    let app = guarded(&[PAID]).await;
+    app.credit(20).await;
+    limit(&app, 3_020_000).await;
+
+    let number = buy(&app).await.ok();
+    let refused = buy(&app).await.refused(400);
+    assert_eq!((refused.code.as_str(), app.wallet().await.as_str()), ("SPEND_LIMIT_REACHED", "$17.00"));
+    send(&app, HANDSET).await.ok();
+    assert_eq!(send(&app, HANDSET).await.refused(400).code, "SPEND_LIMIT_REACHED");
+
+    app.later(Duration::from_secs(12 * 3600));
+    buy(&app).await.ok();
+    // Whatever is spent, a number is not lost for it.
+    limit(&app, 10_000).await;
+    app.later(Duration::from_secs(30 * 24 * 3600));
+    app.look_after_numbers().await;
+    // Three of them: the one that was there before, too.
+    assert_eq!(app.wallet().await, "$4.98");
+    assert_eq!(app.get(&format!("/v1/numbers/{}", id(&number))).await.ok()["status"], "active");
+    app.books_agree().await;
+}
+
+#[tokio::test]
+async fn a_purchase_that_comes_to_nothing_counts_no_more() {
+    let app = guarded(&[PAID]).await;
+    app.credit(20).await;
+    limit(&app, 3_000_000).await;
+    for _ in 0..2 {
+        app.post("/v1/numbers").json(json!({"phoneNumber": "+13125550196"})).await.refused(502);
+    }
+    buy(&app).await.ok();
+    assert_eq!(buy(&app).await.refused(400).code, "SPEND_LIMIT_REACHED");
+    app.books_agree().await;
+}
+
+#[tokio::test]
+async fn purchases_on_two_nodes_stop_at_the_limit() {
+    let app = guarded(&[PAID]).await;
+    app.credit(50).await;
+    limit(&app, 9_500_000).await;
+    let other = app.on_another_node();
+    let bought = join_all((0..8).map(|n| {
+        let client = if n % 2 == 0 { app.client().clone() } else { other.clone() };
+        async move { buy(&client).await }
+    }))
+    .await;
+    assert_eq!(bought.iter().filter(|answer| answer.status == 200).count(), 3);
+    for answer in bought.iter().filter(|answer| answer.status != 200) {
+        assert_eq!(answer.refused(400).code, "SPEND_LIMIT_REACHED");
+    }
+    assert_eq!(app.wallet().await, "$41.00");
+    app.books_agree().await;
+}
+
+#[tokio::test]
+async fn a_registration_counts_towards_the_day() {
+    let app = guarded(&[PAID]).await;
+    app.credit(100).await;
+    limit(&app, 10_000).await;
+    let refused = app.post("/v1/register").json(form("sole_proprietor")).await.refused(400);
+    assert_eq!((refused.code.as_str(), app.wallet().await.as_str()), ("SPEND_LIMIT_REACHED", "$100.00"));
+    assert_eq!(app.get("/v1/register/status").await.ok()["campaign_status"], "none");
+
+    limit(&app, 100_000_000).await;
+    let fee = app.post("/v1/register").json(form("sole_proprietor")).await.ok()["fee_cents"].as_i64().unwrap();
+    limit(&app, fee * 10_000 + 10_000).await;
+    assert_eq!(send(&app, HANDSET).await.refused(400).code, "SPEND_LIMIT_REACHED");
     app.books_agree().await;
 }

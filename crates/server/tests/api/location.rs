@@ -30,3 +30,14 @@ async fn only_ones_own_numbers_are_looked_for() {
     app.release(&number).await;
     assert_eq!(app.get("/v1/location/+14155550100").await.ok()["status"], "unsupported");
 }
+
+#[tokio::test]
+async fn rubbish_is_no_wish_for_a_location() {
+    let app = TestApp::start().await;
+    app.post("/v1/location/refresh").await.ok();
+    app.post("/v1/location/refresh").json(serde_json::json!({"anything": 1})).await.ok();
+    for rubbish in ["[]", "{", "5"] {
+        let asked = app.post("/v1/location/refresh").header("content-type", "application/json").text(rubbish);
+        assert_eq!(asked.await.bad_fields(), ["body"], "{rubbish}");
+    }
+}

@@ -119,7 +119,7 @@ async fn anothers_number_looks_absent() {
 async fn keep_call(app: &TestApp, agent: &str, number: &NumberId, took: Option<i64>) {
     const INSERT: Sql =
         Sql("INSERT INTO calls (id, account_id, agent_id, number_id, phone_number, from_number, to_number,
-        direction, status, started_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 'inbound', $8, $9, $10)");
+        direction, status, started_at, answered_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 'inbound', $8, $9, $10, $11)");
     let now = app.app.now();
     let text = |text: &str| Sqlite::Text(text.to_owned());
     let values = [
@@ -131,6 +131,7 @@ async fn keep_call(app: &TestApp, agent: &str, number: &NumberId, took: Option<i
         text(ADA),
         text(OURS),
         text(if took.is_some() { "completed" } else { "in-progress" }),
+        Sqlite::Int(now.as_micros()),
         Sqlite::Int(now.as_micros()),
         took.map_or(Sqlite::Null, |took| Sqlite::Int(now.as_micros() + took)),
     ];

@@ -374,7 +374,7 @@ async fn a_release_that_comes_late_takes_no_later_sale_away() {
     app.post("/v1/numbers").json(wanted).await.ok();
 
     let phone = offhook_domain::E164::parse("+14155550100").unwrap();
-    let carrier = app.app.carriers.for_purchases().unwrap();
+    let carrier = app.app.carriers.all().next().unwrap();
     carrier.release(&phone, Some(&purchase)).await.unwrap();
     let sold = async move |tx: &mut Tx| tx.sandbox_numbers_sold_among(std::slice::from_ref(&phone)).await;
     assert_eq!(app.app.store.read::<_, StoreError>(sold).await.unwrap().len(), 1);

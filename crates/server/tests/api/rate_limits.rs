@@ -36,6 +36,10 @@ async fn a_key_that_asks_too_often_is_told_when_to_come_back() {
     assert_eq!(answer.header("retry-after"), "1");
     assert_eq!(answer.refused(429).code, "RATE_LIMIT_EXCEEDED");
     app.get("/v1/agents").await.ok();
+    // Those that were let pass, and one line for all that were not.
+    let log = app.get("/v1/audit-log?limit=100").await.ok();
+    let refused = log["data"].as_array().unwrap().iter().filter(|line| line["status"] == 429).count();
+    assert_eq!((&log["total"], refused), (&json!(6), 1));
 
     app.later(Duration::from_secs(1));
     app.post("/v1/agents").json(json!({"name": "Desk"})).once("k").await.ok();

@@ -226,8 +226,29 @@ async fn without_a_carrier_that_decides_the_operator_does() {
     let approve = CampaignCommand::Approve { id: id.clone(), class: Some("high_trust".to_owned()) };
     assert!(matches!(app.operator(approve).await, CampaignReport::Decided { .. }));
     assert_eq!(app.get("/v1/register").await.ok()["messages_per_second"], 120.0);
-    let reject = CampaignCommand::Reject { id, reason: "too late".to_owned() };
+    let reject = CampaignCommand::Reject { id: id.clone(), reason: "too late".to_owned() };
     assert!(matches!(app.operator(reject).await, CampaignReport::Failed { .. }));
+    let log = app.get("/v1/audit-log").await.ok();
+    let decided = &log["data"][0];
+    assert_eq!((&decided["action"], &decided["actor"]), (&json!("approveRegistration"), &json!("command_line")));
+    assert_eq!(decided["target"], format!("{id} as high_trust"));
+    assert_eq!(log["data"][1]["action"], "submitRegistration", "what failed decided nothing");
+}
+
+#[tokio::test]
+async fn a_form_of_blanks_says_nothing() {
+    let app = strict().await;
+    for blank in [" ", "\u{200b}", "\n"] {
+        let blanks = blank.repeat(60);
+        let mut bad = with(form("sole_proprietor"), "description", json!(blanks));
+        bad = with(bad, "consent_flow", json!(format!("{blanks}yes{blanks}")));
+        bad = with(bad, "first_name", json!(blank));
+        bad = with(bad, "message_samples", json!([blanks, blanks]));
+        let mut names = app.post("/v1/register").json(bad).await.bad_fields();
+        names.sort_unstable();
+        assert_eq!(names, ["consent_flow", "description", "first_name", "message_samples"]);
+    }
+    app.post("/v1/register").json(form("sole_proprietor")).await.ok();
 }
 
 #[tokio::test]
@@ -244,4 +265,36 @@ async fn what_is_kept_of_a_form_is_sealed() {
 fn live_us_numbers_need_one_by_default() {
     let config = Config::load(&|_| None).unwrap();
     assert!(config.registration.required && !config.registration.required_in_sandbox);
+}
+
+#[tokio::test]
+async fn a_conversation_says_whether_it_can_be_answered() {
+    let app = strict().await;
+    let agent = id(&app.post("/v1/agents").json(json!({"name": "Desk"})).await.ok());
+    let number = app.post("/v1/numbers").json(json!({"agentId": agent})).await.ok();
+    app.is_texted("+12015550199", number["phoneNumber"].as_str().unwrap(), "are you there?").await;
+    let listed = app.get("/v1/conversations").await.ok();
+    let path = format!("/v1/conversations/{}", id(&listed["data"][0]));
+    let says = async || {
+        let capabilities = app.get(&path).await.ok()["capabilities"].clone();
+        for list in ["/v1/conversations", &format!("/v1/agents/{agent}/conversations")] {
+            assert_eq!(app.get(list).await.ok()["data"][0]["capabilities"], capabilities, "{list}");
+        }
+        let text = json!({"number_id": id(&number), "to_number": "+12015550199", "body": "yes"});
+        let answer = app.post("/v1/messages").json(text).await;
+        assert_eq!(answer.status == 200, capabilities["canSendMessages"] == true, "{}", answer.text);
+        assert_eq!(capabilities["canSendMessages"], capabilities["media"]);
+        capabilities["sendDisabledReason"].clone()
+    };
+
+    assert_eq!(says().await, "registration_required");
+    app.post("/v1/register").json(with(form("high_volume"), "business_name", json!("REJECT me"))).await.ok();
+    assert_eq!(says().await, "activating");
+    assert_eq!(app.decide().await["campaign_status"], "rejected");
+    assert_eq!(says().await, "registration_required");
+    app.patch("/v1/register").json(json!({"business_name": "Ada's Bakery LLC"})).await.ok();
+    assert_eq!(app.decide().await["campaign_status"], "approved");
+    assert_eq!(says().await, Value::Null);
+    app.is_texted("+12015550199", number["phoneNumber"].as_str().unwrap(), "STOP").await;
+    assert_eq!(says().await, "recipient_opted_out");
 }

@@ -8,7 +8,7 @@ use offhook_carriers::Submission;
 use offhook_domain::Timestamp;
 use offhook_domain::message::{Failure, SendOutcome};
 use offhook_server::app::registration::{self, CampaignCommand, CampaignReport};
-use offhook_server::lifecycle::Lifecycle;
+use offhook_server::lifecycle::{Lifecycle, Stopped};
 use offhook_server::serve;
 use offhook_store::Engine;
 use serde_json::{Value, json};
@@ -102,6 +102,17 @@ fn check_rate(taken: &[Taken], per_second: f64) {
     assert!(took <= all * 1.25 + 0.5, "{took} s for what goes in {all}");
 }
 
+/// Each conversation's in the order they were asked for in.
+#[track_caller]
+fn check_order(taken: &[Taken]) {
+    let mut last: HashMap<(String, String), usize> = HashMap::new();
+    for one in taken {
+        let body: usize = one.body.parse().unwrap();
+        let before = last.insert((one.from.clone(), one.to.clone()), body);
+        assert!(before.is_none_or(|before| before < body), "{} after {before:?}", one.body);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_campaign_sends_as_fast_as_it_may_from_all_its_numbers_together() {
     let (app, carrier) = campaign(Setup::default(), "high_volume", "highest_trust").await;
@@ -115,12 +126,7 @@ async fn a_campaign_sends_as_fast_as_it_may_from_all_its_numbers_together() {
     let app = app.working();
     let taken = carrier.until(300).await;
     check_rate(&taken, 225.0);
-    let mut last: HashMap<(String, String), usize> = HashMap::new();
-    for one in &taken {
-        let body: usize = one.body.parse().unwrap();
-        let before = last.insert((one.from.clone(), one.to.clone()), body);
-        assert!(before.is_none_or(|before| before < body), "{} after {before:?}", one.body);
-    }
+    check_order(&taken);
     // While there is enough to send from each, they have it in turn.
     for number in numbers {
         let of_one = taken[..150].iter().filter(|one| one.from == number).count();
@@ -162,6 +168,22 @@ async fn a_long_backlog_of_one_conversation_holds_up_no_other() {
     let others = taken[..10].iter().filter(|one| one.body == "one").count();
     assert_eq!(others, 4, "{taken:?}");
     check_rate(&taken, 12.0);
+    drop(app);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_alone_goes_as_fast_as_commits_allow() {
+    let (app, carrier) = campaign(Setup::default(), "high_volume", "highest_trust").await;
+    app.number("+14155550100").await;
+    for n in 0..60 {
+        send(&app, "+14155550100", 1, n).await;
+    }
+    let app = app.working();
+    let taken = carrier.until(60).await;
+    let took = taken[59].at.duration_since(taken[0].at);
+    // Some twenty a second are asked for; a quiet machine has far more.
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    check_order(&taken);
     drop(app);
 }
 
@@ -223,4 +245,39 @@ async fn a_number_has_a_limit_of_its_own_without_a_campaign() {
     }
     let _app = app.working();
     check_rate(&carrier.until(40).await, 40.0);
+}
+
+/// Where numbers may send unregistered, a rejected campaign limits nothing and an approved one does: the worker of the line
+/// changes under what waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_while_a_campaign_is_approved_keeps_its_order() {
+    let carrier = Arc::new(Recorder::default());
+    let app = Setup::default().sending(&carrier).start().await;
+    app.number("+14155550100").await;
+    let run = async |command| registration::run(&app.app.store, &*app.app.clock, command).await;
+    app.post("/v1/register").json(form("high_volume")).await.ok();
+    let CampaignReport::Listed { campaigns } = run(CampaignCommand::List { all: false }).await else { panic!() };
+    let id = campaigns[0].id.clone();
+    let reject = CampaignCommand::Reject { id: id.clone(), reason: "The samples don't name the brand.".to_owned() };
+    assert!(matches!(run(reject).await, CampaignReport::Decided { .. }));
+    for n in 0..40 {
+        assert_eq!(send(&app, "+14155550100", n % 2, n).await["estimated_send_at"], Value::Null);
+    }
+    let life = Lifecycle::new(Duration::from_secs(10));
+    serve::start_workers(&app.app, &life);
+
+    app.patch("/v1/register").json(json!({"city": "Oakland"})).await.ok();
+    let approve = CampaignCommand::Approve { id, class: Some("highest_trust".to_owned()) };
+    assert!(matches!(run(approve).await, CampaignReport::Decided { .. }));
+    for n in 40..80 {
+        assert!(send(&app, "+14155550100", n % 2, n).await["estimated_send_at"].is_string());
+    }
+
+    let taken = carrier.until(80).await;
+    for receiver in ["+14152010000", "+14152010001"] {
+        let bodies = taken.iter().filter(|one| one.to == receiver).map(|one| one.body.parse::<usize>().unwrap());
+        assert!(bodies.is_sorted_by(|before, next| before < next), "{taken:?}");
+    }
+    life.stop();
+    assert_eq!(life.run_until_stopped().await, Stopped::Drained);
 }

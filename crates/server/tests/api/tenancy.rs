@@ -152,7 +152,11 @@ async fn the_header_of_sub_accounts_opens_no_other_account() {
         assert_eq!(told.len(), 1, "{told:?}");
     }
     let after = (everything(&street.ada, &street.plans).await, everything(&street.bob, &street.plans).await);
-    assert!(before == after, "something was changed");
+    assert!(before.0 == after.0, "something was changed");
+    for (path, body) in &after.1 {
+        // That he tried is in his log.
+        assert_eq!(before.1.get(path) != Some(body), path.starts_with("/v1/audit-log"), "{path}");
+    }
 }
 
 #[tokio::test]

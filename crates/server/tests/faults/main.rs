@@ -7,7 +7,7 @@
 //! either side; `OFFHOOK_FAULT_DOWN_SECONDS` makes the outages longer. `OFFHOOK_FAULT_SEED` repeats a run's moments of
 //! death (not the machine's timing).
 //!
-//! `disk_full` and `bad_disk` are the disk's faults, `carriers` and `customers` those of the outside, `clients` those of
+//! `shaped` kills it while messages wait for their turn. `disk_full` and `bad_disk` are the disk's faults, `carriers` and `customers` those of the outside, `clients` those of
 //! who asks; `memory` sees that nothing grows.
 //!
 //! In: nothing but the API, the sandbox's handsets, a customer's webhook servers and the way to the database; at the end
@@ -37,6 +37,7 @@ mod outages;
 mod private_disk;
 mod process;
 mod reckoning;
+mod shaped;
 mod steps;
 mod vitals;
 mod waiting;

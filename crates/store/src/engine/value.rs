@@ -1,5 +1,7 @@
 //! Values on their way in and out. Columns are TEXT, BIGINT or DOUBLE PRECISION, on both engines.
 
+use std::time::Duration;
+
 use offhook_domain::ids::Id;
 use offhook_domain::{Country, E164, Micros, Timestamp};
 
@@ -206,6 +208,13 @@ impl IntoValue for Timestamp {
     }
 }
 
+/// A span of time, in microseconds as points of time are.
+impl IntoValue for Duration {
+    fn into_value(self) -> Value {
+        Value::Int(i64::try_from(self.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
 impl IntoValue for Micros {
     fn into_value(self) -> Value {
         Value::Int(self.0)
@@ -265,6 +274,7 @@ id_values!(
     AuditId,
     NumberId,
     ConversationId,
+    MediaId,
     MessageId,
     CallId,
     TurnId,
@@ -279,4 +289,5 @@ id_values!(
     EntryId,
     FeedbackId,
     VerificationId,
+    TrunkId,
 );

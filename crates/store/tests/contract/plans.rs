@@ -24,6 +24,7 @@ const BY_INTENT: &[(&str, &str)] = &[
         "FROM numbers n JOIN accounts a ON",
         "reads the index of unpaid numbers, which are few, and finds their payers' wallets",
     ),
+    ("FROM sip_trunks WHERE NOT EXISTS", "reads all trunks, once one of them changed"),
     ("FROM leases WHERE owner <>", "one row per line being worked on"),
 ];
 

@@ -153,7 +153,7 @@ async fn undo(store: &Store, purchase: &Purchase) -> bool {
 
 async fn repoint(store: &Store, purchase: &Purchase, phone: &str) -> bool {
     let (account, id, phone) = (purchase.account_id.clone(), purchase.id.clone(), E164::parse(phone).unwrap());
-    store.write(async move |tx: &mut Tx| tx.of(&account).repoint_purchase(&id, &phone).await).await.unwrap()
+    store.write(async move |tx: &mut Tx| tx.of(&account).repoint_purchase(&id, "sandbox", &phone).await).await.unwrap()
 }
 
 async fn claim(store: &Store, purchase: &Purchase) -> bool {

@@ -50,8 +50,7 @@ on_both_engines!(days_are_summed_and_quiet_ones_left_out, async |store| {
     let mut days = store.read(read).await.unwrap();
     days.sort_by_key(|day| day.day);
     let first = today.as_micros() / DAY_MICROS;
-    let expected =
-        [DayUsage { day: first, messages: 2, webhooks: 3 }, DayUsage { day: first + 2, messages: 4, webhooks: 0 }];
+    let expected = [day(first, 2, 3), day(first + 2, 4, 0)];
     assert_eq!(days, expected);
 });
 
@@ -77,6 +76,8 @@ on_both_engines!(numbers_and_agents_have_their_shares, async |store| {
         agent_key: key.to_owned(),
         name: name.map(str::to_owned),
         messages,
+        calls: 0,
+        call_seconds: 0,
     };
     let door = door.id.to_string();
     assert_eq!(agents, [share(&door, Some("Door"), 0), share(&desk, Some("Desk"), 3), share(gone, None, 1)]);
@@ -87,6 +88,10 @@ on_both_engines!(another_accounts_counts_are_out_of_reach, async |store| {
     count(&store, &mine, None, "", 0, NOON, texts(1, 0)).await;
     assert_eq!(since(&store, &theirs, NOON).await, UsageDelta::default());
 });
+
+fn day(day: i64, messages: i64, webhooks: i64) -> DayUsage {
+    DayUsage { day, messages, webhooks, calls: 0, call_seconds: 0 }
+}
 
 fn texts(messages_in: i64, messages_out: i64) -> UsageDelta {
     UsageDelta { messages_in, messages_out, segments: messages_in + messages_out, ..UsageDelta::default() }

@@ -42,7 +42,9 @@ impl Story {
         };
         let doors = app.clone();
         let accept = async move |tx: &mut Tx| {
-            let mut all = send_message::accept_all(tx, &[&order], doors.prices(), &doors.config, &*doors.clock).await?;
+            let mut all =
+                send_message::accept_all(tx, &[&order], doors.prices(), &doors.config, &doors.carriers, &*doors.clock)
+                    .await?;
             let message = all.remove(0).unwrap();
             Ok::<_, StoreError>(tx.flights(&[message.id]).await?.remove(0).unwrap())
         };

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
+use offhook_domain::circuit::Patience;
 use offhook_domain::shaping::{CarrierDays, Limit};
 
 use super::{Reader, name};
@@ -29,6 +30,13 @@ pub struct Prices {
     pub registration_micros: i64,
     /// One for high volume, with the vetting it needs.
     pub registration_high_volume_micros: i64,
+    /// One minute of a call that a webhook answers, and of one that the built-in model does; by the second.
+    pub webhook_minute_micros: i64,
+    pub hosted_minute_micros: i64,
+    /// What an answered call costs at the least.
+    pub call_least_micros: i64,
+    /// Recording, for one period.
+    pub recording_month_micros: i64,
     /// Whether a sandbox charges nothing.
     pub sandbox_free: bool,
 }
@@ -41,6 +49,10 @@ impl Prices {
             sign_up_credit_micros: reader.micros("prices.sign_up_credit_micros"),
             registration_micros: reader.micros("prices.registration_micros"),
             registration_high_volume_micros: reader.micros("prices.registration_high_volume_micros"),
+            webhook_minute_micros: reader.micros("prices.webhook_minute_micros"),
+            hosted_minute_micros: reader.micros("prices.hosted_minute_micros"),
+            call_least_micros: reader.micros("prices.call_least_micros"),
+            recording_month_micros: reader.micros("prices.recording_month_micros"),
             sandbox_free: reader.boolean("prices.sandbox_free"),
         }
     }
@@ -81,9 +93,9 @@ pub struct Limits {
     pub messages_per_month: u32,
     /// Shown, not enforced.
     pub voice_minutes_per_month: u32,
-    /// Shown, not enforced.
+    /// A call is ended when it is so long.
     pub max_call_duration_minutes: u32,
-    /// Shown, not enforced.
+    /// Calls of one account at a time; more are refused.
     pub concurrent_calls: u32,
 }
 
@@ -139,6 +151,8 @@ pub struct Sending {
     pub retries: Vec<Duration>,
     /// When a message that could not be submitted fails.
     pub give_up_after: Duration,
+    /// When a carrier is left alone.
+    pub patience: Patience,
 }
 
 impl Sending {
@@ -148,6 +162,11 @@ impl Sending {
             submit_timeout: reader.seconds("sending.submit_timeout_seconds", 1..=300),
             retries: reader.waits("sending.retry_seconds", 1..=50),
             give_up_after: reader.seconds("sending.give_up_after_seconds", 1..=604_800),
+            patience: Patience {
+                in_a_row: reader.integer("sending.ill_after", 1..=1_000),
+                first_rest: reader.seconds("sending.ill_rest_seconds", 1..=3_600),
+                longest_rest: reader.seconds("sending.ill_longest_rest_seconds", 1..=86_400),
+            },
         }
     }
 }

@@ -26,19 +26,22 @@ pub struct AccountView {
     /// The most that may be spent in a day, in dollars. Null where there is no limit of the account's own.
     #[schema(example = "25.00")]
     daily_spend_limit: Option<String>,
+    /// Whose key set that limit: `account`, this one's own, or `payer`, the account that pays, which alone can change it then.
+    daily_spend_limit_by: Option<&'static str>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
 
 impl AccountView {
     fn of(caller: &Caller, settings: AccountSettings) -> Self {
-        let AccountSettings { name, retention_days, daily_spend_limit, created_at } = settings;
+        let AccountSettings { name, retention_days, daily_spend_limit, daily_spend_limit_by, created_at } = settings;
         Self {
             id: caller.account.clone(),
             name,
             parent_id: caller.is_sub_account().then(|| caller.payer.clone()),
             retention_days,
             daily_spend_limit: daily_spend_limit.map(in_dollars),
+            daily_spend_limit_by: daily_spend_limit_by.map(|by| if by == caller.account { "account" } else { "payer" }),
             created_at,
         }
     }

@@ -18,7 +18,7 @@ use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::Body;
 use crate::http::fields::{Casing, Fields, FromField, Input, Patch, Problem};
 use crate::http::once::{Once, Reply};
-use crate::http::values::{Number, Text};
+use crate::http::values::{Name, Number};
 
 /// An amount of money as a text: `"25"`, `"0.50"`, at most a million dollars, to the micro-dollar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl ToSchema for Dollars {
 #[derive(Debug, Clone, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct UpdateAccount {
-    name: Option<Text<1, 100>>,
+    name: Option<Name<1, 100>>,
     #[schema(value_type = Option<Number<1, 3650>>)]
     retention_days: Patch<Number<1, 3650>>,
     #[schema(value_type = Option<Dollars>)]
@@ -87,12 +87,24 @@ impl Input for UpdateAccount {
 }
 
 impl UpdateAccount {
-    fn apply(self, settings: &mut AccountSettings) {
+    /// Refused where who pays has set the limit, and somebody else wants another.
+    fn apply(self, caller: &Caller, settings: &mut AccountSettings) -> Result<(), ApiError> {
+        let before = settings.daily_spend_limit;
+        let is_set = !matches!(self.daily_spend_limit, Patch::Absent);
         if let Some(name) = self.name {
             settings.name = name.0;
         }
         self.retention_days.map(|days| days.0).apply(&mut settings.retention_days);
         self.daily_spend_limit.map(|dollars| dollars.0).apply(&mut settings.daily_spend_limit);
+        let is_payers = settings.daily_spend_limit_by.as_ref() == Some(&caller.payer);
+        if !caller.is_payer() && is_payers {
+            let message = "dailySpendLimit was set by the account that pays: only its key can change it";
+            return if settings.daily_spend_limit == before { Ok(()) } else { Err(ApiError::forbidden(message)) };
+        }
+        if is_set {
+            settings.daily_spend_limit_by = settings.daily_spend_limit.map(|_| caller.owner.clone());
+        }
+        Ok(())
     }
 }
 
@@ -106,7 +118,7 @@ impl UpdateAccount {
     responses(
         (status = 200, body = AccountView),
         (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
-        (status = 403, body = ErrorEnvelope, description = "The key lacks the scope admin"),
+        (status = 403, body = ErrorEnvelope, description = "The key lacks the scope admin, or the limit was set by who pays"),
         (status = 422, body = ErrorEnvelope, description = "A field is malformed"),
     )
 )]
@@ -121,7 +133,7 @@ pub async fn handle(
         let mut scope = tx.of(&asking.account);
         scope.lock_account().await?;
         let mut settings = scope.account_settings().await?;
-        input.clone().apply(&mut settings);
+        input.clone().apply(&asking, &mut settings)?;
         scope.set_account_settings(&settings).await?;
         Reply::ok(&AccountView::of(&asking, settings))
     })

@@ -32,13 +32,13 @@ pub async fn handle(
     Query(query): Query<OffsetQuery>,
 ) -> Result<Json<Listed<ConversationView>>, ApiError> {
     let window = query.window();
-    let page = app
+    let (page, standing) = app
         .store
         .read::<_, ApiError>(async move |tx| {
             let mut scope = tx.of(&caller.account);
             scope.agent(&id).await?.ok_or_else(AgentId::missing)?;
-            Ok(scope.conversations_of_agent(&id, window).await?)
+            Ok((scope.conversations_of_agent(&id, window).await?, scope.standing().await?))
         })
         .await?;
-    Ok(Json(Listed::of(page, window, ConversationView::of)))
+    Ok(Json(Listed::of(page, window, |one| ConversationView::of(&app, standing.as_ref(), one))))
 }

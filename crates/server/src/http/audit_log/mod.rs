@@ -3,4 +3,4 @@
 pub mod list;
 mod record;
 
-pub use record::{record, target_of_person};
+pub use record::{Act, record, record_refusal, target_of_person};

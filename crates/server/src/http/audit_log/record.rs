@@ -1,18 +1,19 @@
 //! Writes the audit log: a line before each act that it is kept of, and its outcome behind it.
 //!
 //! In: a request whose key may do what it asks. Out: the request's answer. The line is committed before the act begins, so
-//! that no act is without one, even where the process dies in between; its outcome is missing then. Never here: bodies
-//! and secrets.
+//! that no act is without one, even where the process dies in between; its outcome is missing then. What is refused before
+//! it comes so far, for its key's sake, is written down with its outcome, once in a while. Never here: bodies and secrets.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use offhook_domain::{AuditId, E164, Id, KeyScope};
+use offhook_domain::{AccountId, ApiKeyId, AuditId, Id, KeyScope, Timestamp};
 use offhook_store::audit_log::{Actor, AuditLine, Outcome};
 use offhook_store::{StoreError, Tx};
 
@@ -30,8 +31,8 @@ pub struct Target(pub String);
 
 /// A person as the log names one: by a hash that only this installation can make, so that the log tells whether somebody was
 /// erased and not who.
-pub fn target_of_person(app: &App, person: &E164) -> Target {
-    Target(format!("person {}", app.sealer.fingerprint(person.as_str())))
+pub fn target_of_person(app: &App, person: &str) -> Target {
+    Target(format!("person {}", app.sealer.fingerprint(person)))
 }
 
 /// Keeps a line of requests that change how the account is set up, or that take its contents away.
@@ -59,23 +60,60 @@ pub async fn record(State(app): State<App>, request: Request, next: Next) -> Res
 /// The line of a request, where one is kept of it.
 fn line_of(app: &App, request: &Request) -> Option<(Caller, AuditLine)> {
     let caller = request.extensions().get::<Caller>()?.clone();
-    let route = request.extensions().get::<MatchedPath>()?.as_str();
-    let now = app.now();
-    is_kept(request.method(), route).then(|| {
-        let line = AuditLine {
-            id: AuditId::generate(now),
+    let line = Act::of(request)?.line(app.now(), &caller.key, caller.address);
+    Some((caller, line))
+}
+
+/// An act that the log is kept of, as its request tells it.
+#[derive(Debug, Clone)]
+pub struct Act {
+    action: String,
+    target: Option<String>,
+}
+
+impl Act {
+    /// `None` where no line is kept of such a request.
+    pub fn of(request: &Request) -> Option<Self> {
+        let (method, route) = (request.method(), request.extensions().get::<MatchedPath>()?.as_str());
+        let target = || target_in_path(route, request.uri().path());
+        is_kept(method, route).then(|| Self { action: action(method, route), target: target() })
+    }
+
+    fn line(self, at: Timestamp, key: &ApiKeyId, address: Option<IpAddr>) -> AuditLine {
+        AuditLine {
+            id: AuditId::generate(at),
             actor: Actor::Key,
-            key: Some(caller.key.clone()),
-            remote_address: caller.address.map(|address| address.to_string()),
-            action: action(request.method(), route),
-            target: target_in_path(route, request.uri().path()),
+            key: Some(key.clone()),
+            remote_address: address.map(|address| address.to_string()),
+            action: self.action,
+            target: self.target,
             request_id: Some(request_id::current()).filter(|id| !id.is_empty()),
             status: None,
             replayed: false,
-            at: now,
-        };
-        (caller, line)
-    })
+            at,
+        }
+    }
+}
+
+/// Writes down that an act was refused before it began: its key lacks the scope, names a sub-account that is not its own,
+/// or asks too often. Once in a while of each kind: whoever tries keys must not make us write without end.
+pub async fn record_refusal(
+    app: &App,
+    account: &AccountId,
+    key: &ApiKeyId,
+    address: Option<IpAddr>,
+    act: Act,
+    status: StatusCode,
+) {
+    if !app.keys.is_first_refusal(key, &act.action, status.as_u16()) {
+        return;
+    }
+    let line = AuditLine { status: Some(status.as_u16().into()), ..act.line(app.now(), key, address) };
+    let account = account.clone();
+    let write = app.store.write::<_, StoreError>(async move |tx: &mut Tx| tx.of(&account).audit(&line).await);
+    if let Err(error) = write.await {
+        tracing::warn!(%error, "a refusal is missing in the audit log");
+    }
 }
 
 fn is_kept(method: &Method, route: &str) -> bool {

@@ -30,6 +30,12 @@ pub async fn handle(
     Query(query): Query<OffsetQuery>,
 ) -> Result<Json<Listed<ConversationView>>, ApiError> {
     let window = query.window();
-    let page = app.store.read(async move |tx: &mut Tx| tx.of(&caller.account).conversations(window).await).await?;
-    Ok(Json(Listed::of(page, window, ConversationView::of)))
+    let (page, standing) = app
+        .store
+        .read::<_, ApiError>(async move |tx: &mut Tx| {
+            let mut scope = tx.of(&caller.account);
+            Ok((scope.conversations(window).await?, scope.standing().await?))
+        })
+        .await?;
+    Ok(Json(Listed::of(page, window, |one| ConversationView::of(&app, standing.as_ref(), one))))
 }

@@ -5,8 +5,8 @@ use axum::extract::State;
 use offhook_domain::ConversationId;
 
 use super::MessageView;
-use crate::app::App;
 use crate::app::shaping::tell_estimates;
+use crate::app::{App, media};
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::{Named, PathId, Query};
@@ -41,6 +41,7 @@ pub async fn handle(
             let span = query.span(&mut scope).await?;
             let mut slice = scope.messages_of_conversation(&id, span).await?;
             tell_estimates(&doors.config.shaping, &mut scope, &mut slice.items, doors.now()).await?;
+            media::link_all(&doors, &mut slice.items);
             Ok(slice)
         })
         .await?;

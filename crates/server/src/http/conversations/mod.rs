@@ -17,8 +17,8 @@ use offhook_store::messages::Span;
 
 use super::error::ApiError;
 use super::extract::Named;
-use crate::app::App;
 use crate::app::shaping::tell_estimates;
+use crate::app::{App, media};
 
 /// Joins a conversation with its latest messages.
 async fn show(
@@ -30,7 +30,9 @@ async fn show(
     let conversation = scope.conversation(id).await?.ok_or_else(ConversationId::missing)?;
     let mut messages = scope.messages_of_conversation(id, Span::newest(limit)).await?;
     tell_estimates(&app.config.shaping, scope, &mut messages.items, app.now()).await?;
-    Ok(ConversationDetail::of(conversation, messages.items))
+    media::link_all(app, &mut messages.items);
+    let standing = scope.standing().await?;
+    Ok(ConversationDetail::of(app, standing.as_ref(), conversation, messages.items))
 }
 
 /// 400: SMS and MMS have no such thing.

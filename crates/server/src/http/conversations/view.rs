@@ -1,11 +1,16 @@
 //! Conversations and their messages as the API shows them (contract, "Messages and conversations").
 
+use offhook_domain::campaign::OutboundSms;
 use offhook_domain::conversation::Conversation;
 use offhook_domain::message::{Channel, Direction, Message, MessageStatus};
 use offhook_domain::{AgentId, ConversationId, MessageId, NumberId, Timestamp, one_time_code};
+use offhook_store::campaigns::Standing;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::app::registration::outbound_sms;
 
 /// A conversation, as lists show it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,6 +61,8 @@ pub struct Capabilities {
     media: bool,
     reactions: bool,
     emoji_reactions: bool,
+    /// Why not: `number_released`, `recipient_opted_out`, or what the number's `outboundSms` says: `registration_required` or
+    /// `activating`.
     send_disabled_reason: Option<&'static str>,
     send_channel: Option<&'static str>,
     available_channels: &'static [&'static str],
@@ -73,12 +80,6 @@ impl Capabilities {
         available_channels: &["sms", "mms"],
         media_channels: &["mms"],
     };
-    const OPTED_OUT: Self = Self {
-        can_send_messages: false,
-        media: false,
-        send_disabled_reason: Some("recipient_opted_out"),
-        ..Self::TEXTING
-    };
     const RELEASED: Self = Self {
         can_send_messages: false,
         media: false,
@@ -89,16 +90,38 @@ impl Capabilities {
         available_channels: &[],
         media_channels: &[],
     };
+
+    /// `standing` is how the account stands with the US carriers.
+    fn of(app: &App, standing: Option<&Standing>, conversation: &Conversation) -> Self {
+        let Conversation { number_active, opted_out, number_carrier, number_country, participant, .. } = conversation;
+        if !number_active {
+            return Self::RELEASED;
+        }
+        // A carrier that is not configured just now may take media.
+        let takes_media = app.carriers.named(number_carrier).is_none_or(|carrier| carrier.takes_media(participant));
+        let all = if takes_media {
+            Self::TEXTING
+        } else {
+            Self { media: false, available_channels: &["sms"], media_channels: &[], ..Self::TEXTING }
+        };
+        let outbound = outbound_sms(&app.config, number_carrier, number_country, standing);
+        match (opted_out, outbound) {
+            (true, _) => all.disabled("recipient_opted_out"),
+            (false, OutboundSms::Enabled) => all,
+            (false, hindered) => all.disabled(hindered.as_str()),
+        }
+    }
+
+    fn disabled(self, reason: &'static str) -> Self {
+        Self { can_send_messages: false, media: false, send_disabled_reason: Some(reason), ..self }
+    }
 }
 
 impl ConversationView {
-    pub fn of(conversation: Conversation) -> Self {
+    /// `standing` is how its account stands with the US carriers.
+    pub fn of(app: &App, standing: Option<&Standing>, conversation: Conversation) -> Self {
         Self {
-            capabilities: match (conversation.number_active, conversation.opted_out) {
-                (false, _) => Capabilities::RELEASED,
-                (true, true) => Capabilities::OPTED_OUT,
-                (true, false) => Capabilities::TEXTING,
-            },
+            capabilities: Capabilities::of(app, standing, &conversation),
             id: conversation.id,
             agent_id: conversation.agent_id,
             phone_number_id: conversation.number_id,
@@ -128,9 +151,10 @@ pub struct ConversationDetail {
 }
 
 impl ConversationDetail {
-    pub fn of(conversation: Conversation, messages: Vec<Message>) -> Self {
+    /// `standing` is how its account stands with the US carriers.
+    pub fn of(app: &App, standing: Option<&Standing>, conversation: Conversation, messages: Vec<Message>) -> Self {
         let messages = messages.into_iter().map(MessageView::of).collect();
-        Self { conversation: ConversationView::of(conversation), messages }
+        Self { conversation: ConversationView::of(app, standing, conversation), messages }
     }
 }
 

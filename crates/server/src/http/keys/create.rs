@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::extract::State;
 use axum::response::Response;
-use offhook_domain::{KeyScope, KeyScopes};
+use offhook_domain::{AccountId, KeyScope, KeyScopes};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::openapi::RefOr;
@@ -16,15 +16,15 @@ use crate::app::api_keys::{generate_secret, stored_key};
 use crate::app::{App, hash_api_key};
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
-use crate::http::extract::Body;
+use crate::http::extract::{Body, Named};
 use crate::http::fields::{Casing, Fields, FromField, Input, Problem};
 use crate::http::once::{Once, Reply};
-use crate::http::values::{List, Text, one_of};
+use crate::http::values::{List, Name, one_of};
 
 #[derive(Debug, ToSchema)]
 pub struct CreateKey {
     /// What it is for.
-    name: Text<1, 100>,
+    name: Name<1, 100>,
     /// What it may do: any of `read`, `messages`, `calls`, `numbers`, `admin`. Everything where this is absent.
     #[schema(value_type = Option<ScopesSchema>)]
     scopes: Option<KeyScopes>,
@@ -102,6 +102,9 @@ pub async fn handle(
     let mut key = stored_key(&secret, &input.name.0, app.now());
     key.scopes = input.scopes.unwrap_or(KeyScopes::ALL);
     once.write(&app, &caller, async move |tx| {
+        if !tx.of(&account).lock_open_account().await? {
+            return Err(AccountId::missing());
+        }
         tx.of(&account).add_key(&key, &hash_api_key(&secret)).await?;
         Reply::created(&CreatedKey { stored: KeyView::of(key.clone()), key: secret.clone() })
     })

@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
+use crate::http::extract::Body;
+use crate::http::fields::{Casing, Fields, Input};
 
 /// The most numbers that are asked for at once.
 const MOST: i64 = 1_000;
@@ -26,6 +28,17 @@ pub struct LocationRefresh {
     poll_after_seconds: Option<u64>,
 }
 
+/// Nothing is asked: fields are ignored, as everywhere.
+pub struct Refresh;
+
+impl Input for Refresh {
+    const CASING: Casing = Casing::Camel;
+
+    fn read(_: &mut Fields) -> Option<Self> {
+        Some(Self)
+    }
+}
+
 /// Has the carriers look anew where the devices of your numbers are.
 #[utoipa::path(
     post,
@@ -35,10 +48,15 @@ pub struct LocationRefresh {
     responses(
         (status = 200, body = LocationRefresh),
         (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
+        (status = 422, body = ErrorEnvelope, description = "The body is not a JSON object"),
         (status = 502, body = ErrorEnvelope, description = "A carrier failed for the moment"),
     )
 )]
-pub async fn handle(State(app): State<App>, caller: Caller) -> Result<Json<LocationRefresh>, ApiError> {
+pub async fn handle(
+    State(app): State<App>,
+    caller: Caller,
+    _: Body<Refresh>,
+) -> Result<Json<LocationRefresh>, ApiError> {
     let window = Window { limit: MOST, offset: 0 };
     let held = async move |tx: &mut offhook_store::Tx| tx.of(&caller.account).active_numbers(window).await;
     let held = app.store.read::<_, StoreError>(held).await?.items;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use offhook_domain::message::{Channel, Message, MessageStatus};
-use offhook_domain::{AgentId, ConversationId, Destination, E164, MessageId, NumberId, Timestamp};
+use offhook_domain::{AccountId, AgentId, ConversationId, Destination, E164, MessageId, NumberId, Timestamp};
 use offhook_store::numbers::NumberSought;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -124,7 +124,7 @@ pub struct SentMessage {
     request_body = SendMessage,
     responses(
         (status = 200, body = SentMessage),
-        (status = 400, body = ErrorEnvelope, description = "The agent has no number, the number is released, the destination can't be reached or asked to be left alone, a limit is reached"),
+        (status = 400, body = ErrorEnvelope, description = "The agent has no number, the number is released, the destination can't be reached, takes no media or asked to be left alone, a limit is reached"),
         (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
         (status = 402, body = ErrorEnvelope, description = "The balance does not cover it"),
         (status = 404, body = ErrorEnvelope, description = "No such agent, number or group"),
@@ -138,7 +138,19 @@ pub async fn handle(
     Body(input): Body<SendMessage>,
 ) -> Result<Response, ApiError> {
     let reply_to = input.reply_to_message_id.as_ref().map(|t| t.0.clone());
-    let order = order(&caller, input)?;
+    accept(&app, &once, order(&caller, input)?, reply_to).await
+}
+
+/// Has an order accepted, and answers with the message.
+///
+/// # Errors
+/// Why it was refused.
+pub(in crate::http) async fn accept(
+    app: &App,
+    once: &Once,
+    order: Order,
+    reply_to: Option<String>,
+) -> Result<Response, ApiError> {
     let channel = Channel::for_media(&order.media_urls);
     let show = Box::new(move |message: &Message| Reply::ok(&show(message, reply_to.clone())));
     let wanted = Wanted { app: app.clone(), order, once: once.clone(), show };
@@ -195,6 +207,7 @@ fn show(message: &Message, reply_to: Option<String>) -> SentMessage {
 impl From<SendRefused> for ApiError {
     fn from(refused: SendRefused) -> Self {
         match &refused {
+            SendRefused::AccountClosed => AccountId::missing(),
             SendRefused::NoSuchAgent => AgentId::missing(),
             SendRefused::NoSuchNumber => NumberId::missing(),
             SendRefused::NoSuchGroup(_) => Self::not_found("GROUP_NOT_FOUND", "group"),
@@ -203,9 +216,11 @@ impl From<SendRefused> for ApiError {
             }
             SendRefused::DestinationBlocked(_) => Self::refused_as("DESTINATION_BLOCKED", refused.to_string()),
             SendRefused::RecipientOptedOut(_) => Self::refused_as("RECIPIENT_OPTED_OUT", refused.to_string()),
+            SendRefused::CallsOnly(_) => Self::refused_as("TEXTS_UNSUPPORTED", refused.to_string()),
+            SendRefused::MediaUnsupported(_) => Self::refused_as("MEDIA_UNSUPPORTED", refused.to_string()),
             SendRefused::LoopDetected { .. } => Self::refused_as("LOOP_DETECTED", refused.to_string()),
             SendRefused::DestinationFlooded { .. } => Self::refused_as("DESTINATION_FLOODED", refused.to_string()),
-            SendRefused::SpendLimitReached { .. } => Self::refused_as("SPEND_LIMIT_REACHED", refused.to_string()),
+            SendRefused::SpendLimitReached(reached) => (*reached).into(),
             SendRefused::AgentHasNoNumber | SendRefused::MessagingOff => {
                 Self::refused_field("agent_id", refused.to_string())
             }

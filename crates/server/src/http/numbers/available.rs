@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{AreaCode, area_code_elsewhere};
 use crate::app::App;
+use crate::app::carriers::for_purchases;
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::Query;
@@ -100,7 +101,7 @@ pub async fn handle(
     _: Caller,
     Query(query): Query<AvailableQuery>,
 ) -> Result<Json<AvailableNumbers>, ApiError> {
-    let carrier = app.carriers.for_purchases();
+    let carrier = for_purchases(&app, query.country).await?;
     let carrier = carrier.ok_or_else(|| ApiError::refused("no carrier is configured, so no number can be bought"))?;
     let search = NumberSearch {
         country: query.country,

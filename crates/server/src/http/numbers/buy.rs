@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use offhook_domain::{AgentId, Country, E164, Timestamp};
+use offhook_domain::{AccountId, AgentId, Country, E164, Timestamp};
 use offhook_store::{StoreError, Tx};
 use utoipa::ToSchema;
 
@@ -80,7 +80,7 @@ impl Input for BuyNumber {
     request_body = BuyNumber,
     responses(
         (status = 200, body = NumberView),
-        (status = 400, body = ErrorEnvelope, description = "The hold limit is reached, no such number is for sale, \
+        (status = 400, body = ErrorEnvelope, description = "The hold limit or the day's spend limit is reached, no such number is for sale, \
             or the type is not offered"),
         (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
         (status = 402, body = ErrorEnvelope, description = "The balance does not cover a number"),
@@ -142,8 +142,10 @@ impl From<BuyNumberError> for ApiError {
         let message = error.to_string();
         match error {
             BuyNumberError::NoSuchAgent => AgentId::missing(),
+            BuyNumberError::AccountClosed => AccountId::missing(),
             BuyNumberError::Limit(limit) => Self::number_limit(limit),
             BuyNumberError::Balance(_) => Self::insufficient_balance(message),
+            BuyNumberError::SpendLimit(reached) => reached.into(),
             BuyNumberError::NoCarrier | BuyNumberError::NoneLeft(_) | BuyNumberError::Refused(_) => {
                 Self::refused(message)
             }

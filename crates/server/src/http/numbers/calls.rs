@@ -40,5 +40,5 @@ pub async fn handle(
             Ok(scope.calls_of_number(&id, window).await?)
         })
         .await?;
-    Ok(Json(Listed::of(page, window, CallView::of)))
+    Ok(Json(Listed::of(page, window, |call| CallView::of(&app, call))))
 }

@@ -7,8 +7,8 @@ use offhook_domain::{ConversationId, MessageId, NumberId, Timestamp, one_time_co
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::App;
 use crate::app::shaping::tell_estimates;
+use crate::app::{App, media};
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::{Named, PathId, Query};
@@ -96,6 +96,7 @@ pub async fn handle(
             let span = query.span(&mut scope).await?;
             let mut slice = scope.messages_of_number(&id, span).await?;
             tell_estimates(&doors.config.shaping, &mut scope, &mut slice.items, doors.now()).await?;
+            media::link_all(&doors, &mut slice.items);
             Ok(slice)
         })
         .await?;

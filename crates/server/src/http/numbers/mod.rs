@@ -80,7 +80,7 @@ impl NumberView {
             r#type: number.kind.clone(),
             agent_id: number.agent_id.clone(),
             created_at: number.purchased_at,
-            outbound_sms: outbound_sms(config, number, standing).as_str(),
+            outbound_sms: outbound_sms(config, &number.carrier, number.country.as_str(), standing).as_str(),
             inbound_calls_enabled: true,
             read_receipts_enabled: false,
             whatsapp_enabled: false,

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use offhook_domain::NumberId;
+use offhook_domain::number::ReleaseReason;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -48,7 +49,7 @@ pub async fn handle(
     let (account, now, doors) = (caller.account.clone(), app.now(), app.clone());
     once.write(&app, &caller, async move |tx| {
         let number = tx.of(&account).number(&id).await?.ok_or_else(NumberId::missing)?;
-        if !release_number(&doors, tx, &number, now).await? {
+        if !release_number(&doors, tx, &number, ReleaseReason::Requested, now).await? {
             return Err(ApiError::refused("the number is released already"));
         }
         let released = ReleasedNumber {

@@ -90,5 +90,8 @@ async fn open(folder: &std::path::Path) -> (App, Caller) {
     let make = async move |tx: &mut Tx| tx.create_account(&opened, "test", now).await;
     app.store.write::<_, StoreError>(make).await.unwrap();
     let key = ApiKeyId::generate(now);
-    (app, Caller { payer: account.clone(), account, key, scopes: KeyScopes::ALL, address: None })
+    (
+        app,
+        Caller { payer: account.clone(), owner: account.clone(), account, key, scopes: KeyScopes::ALL, address: None },
+    )
 }

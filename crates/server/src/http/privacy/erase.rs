@@ -24,7 +24,7 @@ pub struct Erasure {
 }
 
 /// Erases what one person wrote and was written over the account's numbers: the texts and attachments of messages, previews,
-/// metadata and names of conversations, what the log of webhook deliveries holds of them, what calls said, and the contact.
+/// metadata and names of conversations, what the log of webhook deliveries holds of them, what calls said, the proofs that were given for opt-outs, and the contact.
 /// What stays: that there were messages, when, and what they cost; and opt-outs. It can't be undone.
 #[utoipa::path(
     post,
@@ -40,8 +40,8 @@ pub struct Erasure {
     )
 )]
 pub async fn handle(State(app): State<App>, caller: Caller, Body(person): Body<Person>) -> Result<Response, ApiError> {
-    let erased = erase_person(&app, &caller.account, &person.phone_number).await?;
-    let target = target_of_person(&app, &person.phone_number);
+    let erased = erase_person(&app, &caller.account, &person.phone_number.0).await?;
+    let target = target_of_person(&app, &person.phone_number.0);
     let answer = Erasure { done: erased.finished && erased.left == 0, left: erased.left };
     Ok((axum::Extension(target), Json(answer)).into_response())
 }

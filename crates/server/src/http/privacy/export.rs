@@ -7,12 +7,14 @@ use offhook_domain::call::Call;
 use offhook_domain::contact::Contact;
 use offhook_domain::conversation::Conversation;
 use offhook_domain::message::Message;
-use offhook_domain::{AccountId, E164, Timestamp};
+use offhook_domain::{AccountId, Timestamp};
+use offhook_store::campaigns::Standing;
 use offhook_store::{StoreError, Tx};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::App;
+use super::Participant;
+use crate::app::{App, media};
 use crate::http::audit_log::target_of_person;
 use crate::http::auth::Caller;
 use crate::http::calls::CallView;
@@ -32,9 +34,9 @@ const CALLS: i64 = 1_000;
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct ExportContact {
-    /// In any usual format.
+    /// In any usual format; a short code too.
     #[schema(value_type = String, format = "phone", example = "+14155550100")]
-    phone_number: E164,
+    phone_number: Participant,
     /// Only messages behind this time: the `next` of the answer before.
     #[schema(value_type = Option<String>, format = DateTime)]
     after: Option<Timestamp>,
@@ -53,8 +55,7 @@ impl Input for ExportContact {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Export {
-    #[schema(value_type = String)]
-    phone_number: E164,
+    phone_number: String,
     contact: Option<ContactView>,
     conversations: Vec<ConversationView>,
     /// The oldest first, a thousand at the most.
@@ -85,17 +86,20 @@ pub async fn handle(
     caller: Caller,
     Body(input): Body<ExportContact>,
 ) -> Result<Response, ApiError> {
-    let target = target_of_person(&app, &input.phone_number);
-    let (account, person) = (caller.account, input.phone_number.clone());
+    let target = target_of_person(&app, &input.phone_number.0);
+    let (account, person) = (caller.account, input.phone_number.0.clone());
     let after = input.after.unwrap_or(Timestamp::from_micros(i64::MIN));
     let kept = app.store.read(async move |tx: &mut Tx| Kept::find(tx, &account, &person, after).await).await?;
-    let (messages, next) = first_page(kept.messages);
+    let (mut messages, next) = first_page(kept.messages);
+    media::link_all(&app, &mut messages);
+    let standing = kept.standing.as_ref();
+    let conversations = kept.conversations.into_iter().map(|one| ConversationView::of(&app, standing, one));
     let export = Export {
-        phone_number: input.phone_number,
+        phone_number: input.phone_number.0,
         contact: kept.contact.map(ContactView::of),
-        conversations: kept.conversations.into_iter().map(ConversationView::of).collect(),
+        conversations: conversations.collect(),
         messages: messages.into_iter().map(NumberMessage::of).collect(),
-        calls: kept.calls.into_iter().map(CallView::of).collect(),
+        calls: kept.calls.into_iter().map(|call| CallView::of(&app, call)).collect(),
         next,
     };
     Ok((axum::Extension(target), Json(export)).into_response())
@@ -106,20 +110,23 @@ struct Kept {
     conversations: Vec<Conversation>,
     messages: Vec<Message>,
     calls: Vec<Call>,
+    /// How the account stands with the US carriers.
+    standing: Option<Standing>,
 }
 
 impl Kept {
     /// Of each conversation one message more than fits, so that it shows whether there are more.
-    async fn find(tx: &mut Tx, account: &AccountId, person: &E164, after: Timestamp) -> Result<Self, StoreError> {
+    async fn find(tx: &mut Tx, account: &AccountId, person: &str, after: Timestamp) -> Result<Self, StoreError> {
         let mut scope = tx.of(account);
-        let contact = scope.contact_with_number(person.as_str()).await?;
-        let conversations = scope.conversations_with(person.as_str()).await?;
+        let contact = scope.contact_with_number(person).await?;
+        let conversations = scope.conversations_with(person).await?;
         let mut messages = Vec::new();
         for conversation in &conversations {
             messages.extend(scope.messages_after(&conversation.id, after, PAGE as i64 + 1).await?);
         }
-        let calls = scope.calls_with(person.as_str(), CALLS).await?;
-        Ok(Self { contact, conversations, messages, calls })
+        let calls = scope.calls_with(person, CALLS).await?;
+        let standing = scope.standing().await?;
+        Ok(Self { contact, conversations, messages, calls, standing })
     }
 }
 

@@ -5,17 +5,32 @@ pub mod erase;
 pub mod export;
 
 use offhook_domain::E164;
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::fields::{Casing, Fields, Input};
+use super::fields::{Casing, Fields, FromField, Input, Problem};
 
 /// Whom it is about.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Person {
-    /// In any usual format.
+    /// In any usual format; a short code too.
     #[schema(value_type = String, format = "phone", example = "+14155550100")]
-    phone_number: E164,
+    phone_number: Participant,
+}
+
+/// The other side of conversations: a number in E.164, or a short code.
+#[derive(Debug, Clone)]
+struct Participant(String);
+
+impl FromField for Participant {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        let is_code = |text: &str| (3..=6).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit());
+        match value.as_str().map(str::trim).filter(|text| is_code(text)) {
+            Some(code) => Ok(Self(code.to_owned())),
+            None => E164::from_field(value).map(|number| Self(number.to_string())),
+        }
+    }
 }
 
 impl Input for Person {

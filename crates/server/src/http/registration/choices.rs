@@ -4,11 +4,11 @@ use std::marker::PhantomData;
 
 use serde_json::Value;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::http::fields::{FromField, Problem};
-use crate::http::values::one_of;
+use crate::http::values::{one_of, schema_of_words};
 
 /// A list of words.
 pub trait Words {
@@ -38,8 +38,7 @@ macro_rules! words {
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                let words = Self::ALL.iter().copied();
-                ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(words)).into()
+                schema_of_words(Self::ALL)
             }
         }
 

@@ -14,7 +14,7 @@ use super::choices::{
 };
 use crate::http::contacts::email::Email;
 use crate::http::fields::{Fields, FromField, Problem};
-use crate::http::values::{List, Number, Text};
+use crate::http::values::{HttpsUrl, List, Number, Text};
 
 /// The fields of a registration as they are kept. None is there that was not sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -297,21 +297,6 @@ impl FromField for Ein {
             Ok(Self(format!("{}-{}", &digits[..2], &digits[2..])))
         } else {
             Err(Problem::value("must be nine digits such as 12-3456789"))
-        }
-    }
-}
-
-/// An https URL with a host that has a dot in it.
-struct HttpsUrl(String);
-
-impl FromField for HttpsUrl {
-    fn from_field(value: &Value) -> Result<Self, Problem> {
-        let text = Text::<1, 2048>::from_field(value)?.0;
-        match url::Url::parse(&text) {
-            Ok(url) if url.scheme() == "https" && url.host_str().is_some_and(|host| host.contains('.')) => {
-                Ok(Self(text))
-            }
-            _ => Err(Problem::value("must be an https URL such as https://example.com")),
         }
     }
 }

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use self::form::Form;
 use super::error::{ApiError, FieldError};
+use super::extract::Named;
 use super::fields::Problem;
 use crate::app::App;
 use crate::app::registration::Refused;
@@ -130,6 +131,8 @@ impl From<Refused> for ApiError {
             Refused::Pending | Refused::Approved => Self::conflict("CONFLICT", refused.to_string()),
             Refused::TypeWhilePending => Self::refused_field("registration_type", refused.to_string()),
             Refused::InsufficientBalance { .. } => Self::insufficient_balance(refused.to_string()),
+            Refused::SpendLimit(reached) => (*reached).into(),
+            Refused::AccountClosed => AccountId::missing(),
             Refused::Nothing => Self::not_found("REGISTRATION_NOT_FOUND", "registration"),
         }
     }

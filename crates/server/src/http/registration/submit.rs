@@ -43,6 +43,7 @@ impl Input for SubmitRegistration {
     request_body = Form,
     responses(
         (status = 200, body = Submitted),
+        (status = 400, body = ErrorEnvelope, description = "The account has spent what it may today"),
         (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
         (status = 402, body = ErrorEnvelope, description = "The balance does not cover the fee"),
         (status = 409, body = ErrorEnvelope, description = "One is being looked at, or is approved"),

@@ -32,7 +32,7 @@ impl Input for Form {
     request_body = Form,
     responses(
         (status = 200, body = Submitted),
-        (status = 400, body = ErrorEnvelope, description = "These fields can't be changed now"),
+        (status = 400, body = ErrorEnvelope, description = "These fields can't be changed now, or the account has spent what it may today"),
         (status = 401, body = ErrorEnvelope, description = "The key is missing, malformed or revoked"),
         (status = 402, body = ErrorEnvelope, description = "The balance does not cover the fee"),
         (status = 404, body = ErrorEnvelope, description = "Nothing is registered"),

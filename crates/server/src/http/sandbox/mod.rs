@@ -1,6 +1,7 @@
 //! `/sandbox/*`: the phones of the sandbox network, for people and tests. Only there in sandbox mode, and
 //! without a key: a phone on the street has none.
 
+pub mod calls;
 pub mod inbox;
 pub mod text;
 

@@ -13,14 +13,14 @@ use crate::http::contacts::email::Email;
 use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::Body;
 use crate::http::fields::{Casing, Fields, Input};
-use crate::http::values::Text;
+use crate::http::values::Name;
 
 #[derive(Debug, ToSchema)]
 pub struct SignUp {
     /// Where the code is sent.
     human_email: Email,
     /// The name of the first agent.
-    agent_name: Text<1, 200>,
+    agent_name: Name<1, 200>,
 }
 
 impl Input for SignUp {

@@ -13,11 +13,11 @@ use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::Body;
 use crate::http::fields::{Casing, Fields, Input};
 use crate::http::once::{Once, Reply};
-use crate::http::values::Text;
+use crate::http::values::Name;
 
 #[derive(Debug, ToSchema)]
 pub struct CreateSubAccount {
-    name: Text<1, 100>,
+    name: Name<1, 100>,
 }
 
 impl Input for CreateSubAccount {

@@ -12,12 +12,12 @@ use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::{Body, Named, PathId};
 use crate::http::fields::{Casing, Fields, Input};
 use crate::http::once::{Once, Reply};
-use crate::http::values::Text;
+use crate::http::values::Name;
 
 /// What to change about a sub-account. A field that isn't sent stays as it is.
 #[derive(Debug, ToSchema)]
 pub struct UpdateSubAccount {
-    name: Option<Text<1, 100>>,
+    name: Option<Name<1, 100>>,
 }
 
 impl Input for UpdateSubAccount {

@@ -163,8 +163,8 @@ impl From<Used> for AgentUsage {
             agent_id,
             agent_name: used.name.unwrap_or_else(|| absent.to_owned()),
             messages: used.messages,
-            calls: 0,
-            total_seconds: 0,
+            calls: used.calls,
+            total_seconds: used.call_seconds,
             is_orphan,
         }
     }
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_nobody_did_is_an_orphan() {
-        let used = Used { agent_key: String::new(), name: None, messages: 2 };
+        let used = Used { agent_key: String::new(), name: None, messages: 2, calls: 0, call_seconds: 0 };
         let shown = AgentUsage::from(used);
         assert_eq!((shown.agent_id, shown.agent_name.as_str(), shown.is_orphan), (None, "No agent", true));
     }

@@ -54,7 +54,7 @@ pub async fn handle(State(app): State<App>, caller: Caller) -> Result<Json<Usage
         agent_id: used.agent_id,
         agent_name: used.agent_name,
         messages: used.messages,
-        calls: 0,
+        calls: used.calls,
     };
     Ok(Json(UsageByNumber { data: used.into_iter().map(show).collect() }))
 }

@@ -74,7 +74,7 @@ pub async fn handle(
     for used in used {
         // A day beyond the last began while we were reading.
         if let Some(day) = usize::try_from(used.day - first).ok().and_then(|place| data.get_mut(place)) {
-            day.counts.add(used.messages, used.webhooks);
+            day.counts.add(&used);
         }
     }
     Ok(Json(DailyUsage { data, days }))

@@ -13,7 +13,7 @@ use offhook_domain::time::DAY_MICROS;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What was done in one day or month. Calls are counted once there are calls.
+/// What was done in one day or month. A minute of calls that has begun counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = UsageCounts)]
@@ -22,16 +22,27 @@ pub struct Counts {
     calls: i64,
     webhooks: i64,
     voice_minutes: i64,
+    #[serde(skip)]
+    #[schema(ignore)]
+    call_seconds: i64,
 }
 
 impl Counts {
-    fn add(&mut self, messages: i64, webhooks: i64) {
-        self.messages += messages;
-        self.webhooks += webhooks;
+    fn add(&mut self, day: &offhook_store::usage::DayUsage) {
+        self.messages += day.messages;
+        self.webhooks += day.webhooks;
+        self.calls += day.calls;
+        self.call_seconds += day.call_seconds;
+        self.voice_minutes = minutes(self.call_seconds);
     }
 }
 
 /// The day of a moment, UTC.
+/// Those that have begun.
+fn minutes(seconds: i64) -> i64 {
+    seconds.div_euclid(60) + i64::from(seconds.rem_euclid(60) > 0)
+}
+
 fn day_of(at: Timestamp) -> i64 {
     at.as_micros().div_euclid(DAY_MICROS)
 }

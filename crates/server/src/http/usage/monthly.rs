@@ -79,7 +79,7 @@ pub async fn handle(
     for used in used {
         let month = month_of(date_of(used.day));
         if let Some(place) = data.iter_mut().find(|place| place.month == month) {
-            place.counts.add(used.messages, used.webhooks);
+            place.counts.add(&used);
         }
     }
     Ok(Json(MonthlyUsage { data, months }))

@@ -23,9 +23,9 @@ pub struct SetWebhook {
     /// Seconds an attempt may take.
     #[schema(value_type = Option<Number<5, 120>>, default = 30)]
     pub timeout: Number<5, 120>,
-    /// The events that the endpoint gets; without it all but `message.status`.
-    #[schema(value_type = Option<Vec<EventName>>, min_items = 1, max_items = 4)]
-    pub events: Option<List<EventName, 4>>,
+    /// The events that the endpoint gets; without it all but `message.status` and `number.released`.
+    #[schema(value_type = Option<Vec<EventName>>, min_items = 1, max_items = 5)]
+    pub events: Option<List<EventName, 5>>,
     /// Your own id.
     pub external_id: Option<Text<0, 255>>,
     /// `false` keeps the secret of a webhook that is replaced.
@@ -56,7 +56,7 @@ impl Input for SetWebhook {
 impl SetWebhook {
     /// The events wanted, each once.
     pub fn wanted(&self) -> Vec<EventType> {
-        let named = |events: &List<EventName, 4>| {
+        let named = |events: &List<EventName, 5>| {
             EventType::ALL.into_iter().filter(|event| events.0.contains(&EventName(*event))).collect()
         };
         self.events.as_ref().map_or_else(|| EventType::DEFAULT.to_vec(), named)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use offhook_domain::event::{Envelope, MessageData};
+use offhook_domain::event::{Envelope, MessageData, NO_HISTORY};
 use offhook_domain::message::Direction;
 use offhook_domain::usage::UsageDelta;
 use offhook_domain::webhook::{EventType, Webhook};
@@ -303,7 +303,7 @@ fn write_body(
         agent_id,
         data,
         conversation_state: None,
-        recent_history: &[],
+        recent_history: NO_HISTORY,
         test: Some(true),
     };
     let mut data = serde_json::to_value(data).map_err(|error| StoreError::Corrupt(error.to_string()))?;

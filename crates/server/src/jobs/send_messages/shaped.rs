@@ -6,34 +6,34 @@
 //!
 //! Conversations have their turn too, one message each, in the order of their ids.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use offhook_domain::shaping::{self, HORIZON};
-use offhook_domain::{MessageId, Timestamp};
-use offhook_store::pacers::Limited;
-use offhook_store::send_jobs::{Head, Waiting};
-use offhook_store::{StoreError, Tx};
-use tokio::sync::Semaphore;
+use offhook_domain::shaping;
+use offhook_store::StoreError;
+use offhook_store::send_jobs::Waiting;
 
-use super::{Ended, FIRST_REST, Hold, LINGER, SendMessages, Sent, outcome_of};
-use crate::app::record_outcome::{Outcome, is_ours};
-use crate::app::shaping::limits_of;
+use super::looks::{Look, Next, Over, Taken};
+use super::{Ended, FIRST_REST, Hold, LINGER, Place, SendMessages, Sent, outcome_of};
+use crate::app::carrier_health;
+use crate::app::record_outcome::Outcome;
 
-/// How many conversations one statement passes, and how many statements one look takes.
-const PASSED: usize = 64;
-const PASSES: usize = 4;
 /// The most messages that are claimed in one look.
 const CLAIMED: usize = 64;
-/// A slot that is over by this much is not used any more: what was held up would go in a burst.
-const STALE: Duration = Duration::from_millis(100);
-/// A claimed message that is this late gives its slot up and waits for another.
-const LATE: Duration = Duration::from_secs(1);
-/// Looks of a line that waits for another one's slots are not more frequent than this.
-const SHORTEST_WAIT: Duration = Duration::from_millis(5);
+/// A claimed message that is this late gives its slot up and waits for another. Not sooner: on a machine that has more to do
+/// than it can, each would be claimed, come late and be given back, and none would go. The gate keeps the rate meanwhile.
+const LATE: Duration = Duration::from_secs(10);
+/// Where so much has come to its slot and not yet through the gate, in microseconds of the rate, no more is claimed: there
+/// is never much that was held up.
+const BEHIND: i64 = 50_000;
+/// The most that messages are claimed earlier because the store is slow.
+const LONGEST_LEAD: Duration = Duration::from_secs(2);
+/// A commit that takes no longer than this is no reason to wait for a later slot.
+const SHORT: Duration = Duration::from_millis(10);
 
 pub(super) struct Shaped<'a> {
     sender: &'a SendMessages,
@@ -44,71 +44,43 @@ pub(super) struct Shaped<'a> {
     /// The conversation that had its turn last.
     turn: String,
     next: Next,
+    /// How long a claim's commit takes: a slot that is nearer would be over by then.
+    lead: Duration,
+    /// How many may have come to their slots and not yet have passed before no more are claimed.
+    behind: usize,
     /// After a look that failed.
     rest: Option<Duration>,
     /// Whether a claim's commit was not answered.
     in_doubt: bool,
 }
 
-/// When to look for more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Now,
-    /// Not before: there is no slot to claim anything with.
-    At(Instant),
-    /// When something comes, or one that is under way is over; at the latest then.
-    WhenRung(Instant),
-    Never(Over),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Over {
-    /// The day is used up.
-    Day,
-    NotLimited,
-}
-
-/// What one look found.
-struct Taken {
-    /// Claimed, each with its slot.
-    going: Vec<(Waiting, Instant)>,
-    /// All that are left.
-    tickets: VecDeque<Instant>,
-    turn: String,
-    interval: Duration,
-    next: Next,
-}
-
-/// What a look starts from.
-#[derive(Clone)]
-struct Look {
-    tickets: VecDeque<Instant>,
-    turn: String,
-    room: usize,
-}
+/// What limits a line, each with its interval.
+type Limits = Arc<[(String, i64)]>;
 
 impl<'a> Shaped<'a> {
     pub fn new(sender: &'a SendMessages, line: &'a str, hold: &'a Hold) -> Self {
-        let (tickets, turn) = (VecDeque::new(), String::new());
-        Self { sender, line, hold, tickets, turn, next: Next::Now, rest: None, in_doubt: false }
+        let (tickets, turn, lead) = (VecDeque::new(), String::new(), Duration::ZERO);
+        Self { sender, line, hold, tickets, turn, next: Next::Now, lead, behind: 1, rest: None, in_doubt: false }
     }
 
     pub async fn run(&mut self) -> Result<Ended, StoreError> {
         let (sender, hold) = (self.sender, self.hold);
         let most = sender.app.config.sending.concurrency.div_ceil(2);
-        let (places, gate) = (Semaphore::new(most), Gate::default());
+        let behind = AtomicUsize::new(0);
         let mut sending = FuturesUnordered::new();
         let mut done: Vec<Sent> = Vec::new();
         let mut recording = FuturesUnordered::new();
         loop {
-            if self.is_time() && sending.len() < most {
-                for (message, slot) in self.claim_more(most - sending.len(), &gate).await {
-                    sending.push(go(sender, message, slot, hold, &gate, &places));
+            let keeps_up = behind.load(Ordering::Relaxed) < self.behind;
+            if self.is_time() && sending.len() < most && keeps_up {
+                let (going, limits) = self.claim_more(most - sending.len()).await;
+                for (message, slot) in going {
+                    sending.push(go(sender, message, slot, hold, limits.clone(), &behind));
                 }
             }
             if recording.is_empty() && !done.is_empty() {
                 let outcomes = std::mem::take(&mut done).into_iter().map(|sent| self.outcome(sent)).collect();
-                recording.push(sender.record(outcomes, hold));
+                recording.push(sender.record(outcomes, hold, true));
             }
             if sending.is_empty() && recording.is_empty() {
                 self.clear_doubt().await;
@@ -116,7 +88,8 @@ impl<'a> Shaped<'a> {
                     return Ok(ended);
                 }
             }
-            let has_room = sending.len() < most && !self.in_doubt;
+            let keeps_up = behind.load(Ordering::Relaxed) < self.behind;
+            let has_room = sending.len() < most && !self.in_doubt && keeps_up;
             let deadline = if has_room { self.next_look() } else { Instant::now() + LINGER };
             tokio::select! {
                 Some(sent) = sending.next() => {
@@ -175,74 +148,40 @@ impl<'a> Shaped<'a> {
         }
     }
 
-    async fn claim_more(&mut self, room: usize, gate: &Gate) -> Vec<(Waiting, Instant)> {
-        let usable = Instant::now().checked_sub(STALE);
-        self.tickets.retain(|slot| usable.is_none_or(|usable| *slot >= usable));
-        let look =
-            Look { tickets: std::mem::take(&mut self.tickets), turn: self.turn.clone(), room: room.min(CLAIMED) };
-        match self.claim(look).await {
-            Ok(taken) => {
-                self.rest = None;
-                (self.tickets, self.turn, self.next) = (taken.tickets, taken.turn, taken.next);
-                gate.set_interval(taken.interval);
-                taken.going
-            }
+    async fn claim_more(&mut self, room: usize) -> (Vec<(Waiting, Instant)>, Limits) {
+        let look = Look {
+            app: self.sender.app.clone(),
+            line: self.line.to_owned(),
+            epoch: self.hold.epoch(),
+            lease: self.hold.lease().cloned(),
+            tickets: std::mem::take(&mut self.tickets),
+            turn: self.turn.clone(),
+            room: room.min(CLAIMED),
+            lead: self.lead,
+        };
+        let gone = |_| Err(StoreError::Unavailable("the store takes nothing more".to_owned()));
+        match self.sender.looks.join(look).await.unwrap_or_else(gone) {
+            Ok(taken) => self.admit(taken),
             Err(error) => {
                 let rest = self.rest.map_or(FIRST_REST, |rest| (rest * 2).min(super::LONGEST_REST));
                 tracing::warn!(%error, "claiming messages failed; tried again in {rest:?}");
                 self.in_doubt = matches!(error, StoreError::Unknown(_));
                 self.rest = Some(rest);
                 self.next = Next::At(Instant::now() + rest);
-                Vec::new()
+                (Vec::new(), Limits::default())
             }
         }
     }
 
-    /// Takes slots, and claims messages for those that are near.
-    async fn claim(&self, look: Look) -> Result<Taken, StoreError> {
-        let (line, epoch, app) = (self.line.to_owned(), self.hold.epoch(), self.sender.app.clone());
-        let lease = self.hold.lease().cloned();
-        let store = app.store.clone();
-        store
-            .write(async move |tx: &mut Tx| {
-                let Look { tickets, turn, room } = look.clone();
-                let nothing = |next, turn| Taken {
-                    going: Vec::new(),
-                    tickets: VecDeque::new(),
-                    turn,
-                    interval: Duration::ZERO,
-                    next,
-                };
-                if !is_ours(tx, lease.as_ref(), epoch).await? {
-                    return Ok(nothing(Next::WhenRung(Instant::now()), turn));
-                }
-                let now = app.now();
-                let Heads { ready, last, next_due, has_more } = heads(tx, &line, &turn, now, room).await?;
-                let Some(first) = ready.first() else {
-                    return Ok(nothing(when_idle(now, next_due, has_more), last));
-                };
-                let limited = limits_of(&app.config.shaping, &line, first);
-                if limited.is_empty() {
-                    return Ok(nothing(Next::Never(Over::NotLimited), turn));
-                }
-                let claims = with_slots(tx, &app.config.shaping, &limited, &ready, tickets, now).await?;
-                if claims.day_is_used_up {
-                    tx.hold_line(&line, app.config.shaping.days.midnight(now)).await?;
-                }
-                let ids: Vec<&MessageId> = ready.iter().take(claims.slots.len()).map(|job| &job.message_id).collect();
-                let got = tx.claim_send_jobs(&ids, epoch).await?;
-                let all = claims.slots.len() == ready.len();
-                let turn = match claims.slots.len().checked_sub(1) {
-                    _ if all => last,
-                    Some(last) => ready[last].conversation_id.to_string(),
-                    None => turn,
-                };
-                let next = claims.next(all, when_idle(now, next_due, has_more));
-                let going = ready.into_iter().zip(claims.slots).zip(got).filter(|(_, got)| *got).map(|(one, _)| one);
-                let (going, tickets) = (going.collect(), claims.tickets);
-                Ok(Taken { going, tickets, turn, interval: claims.interval, next })
-            })
-            .await
+    fn admit(&mut self, taken: Taken) -> (Vec<(Waiting, Instant)>, Limits) {
+        self.rest = None;
+        (self.tickets, self.turn, self.next) = (taken.tickets, taken.turn, taken.next);
+        // One slow commit is soon forgotten.
+        let took = taken.at.elapsed().max(self.lead * 3 / 4).min(LONGEST_LEAD);
+        self.lead = if took > SHORT { took } else { Duration::ZERO };
+        let slowest = taken.limits.iter().map(|(_, interval)| *interval).max();
+        self.behind = slowest.map_or(CLAIMED, |interval| usize::try_from(BEHIND / interval).unwrap_or(0).max(1));
+        (taken.going, taken.limits.into())
     }
 
     fn outcome(&self, sent: Sent) -> Outcome {
@@ -260,162 +199,51 @@ impl<'a> Shaped<'a> {
     }
 }
 
-/// Waits for the slot, and hands the message over.
+/// Waits for the slot, and hands the message over. Is counted among those `behind` from its slot to the gate.
 async fn go(
     sender: &SendMessages,
     message: Waiting,
     slot: Instant,
     hold: &Hold,
-    gate: &Gate,
-    places: &Semaphore,
+    limits: Limits,
+    behind: &AtomicUsize,
 ) -> Sent {
     tokio::time::sleep_until(slot.into()).await;
-    tokio::time::sleep_until(gate.pass().into()).await;
-    sender.submit(message, Some(slot + LATE), hold, places).await
-}
-
-/// The messages whose turn it is.
-struct Heads {
-    ready: Vec<Waiting>,
-    /// The last conversation that was passed; empty at the end of their order.
-    last: String,
-    /// When the first of those falls due that are not yet.
-    next_due: Option<Timestamp>,
-    /// There are conversations that were not passed.
-    has_more: bool,
-}
-
-/// Goes from conversation to conversation, once around at most.
-async fn heads(tx: &mut Tx, line: &str, turn: &str, now: Timestamp, room: usize) -> Result<Heads, StoreError> {
-    let mut heads = Heads { ready: Vec::new(), last: turn.to_owned(), next_due: None, has_more: true };
-    let mut seen = HashSet::new();
-    let mut wraps = u8::from(turn.is_empty());
-    for _ in 0..PASSES {
-        let page: Vec<Head> = tx.heads_of_line(line, &heads.last, PASSED as i64).await?;
-        let is_last = page.len() < PASSED;
-        for head in page {
-            if heads.ready.len() == room {
-                return Ok(heads);
-            }
-            if !seen.insert(head.message.conversation_id.clone()) {
-                heads.has_more = false;
-                return Ok(heads);
-            }
-            heads.last = head.message.conversation_id.to_string();
-            if head.is_claimed {
-                continue;
-            }
-            if head.due_at > now {
-                heads.next_due = Some(heads.next_due.map_or(head.due_at, |due| due.min(head.due_at)));
-            } else {
-                heads.ready.push(head.message);
-            }
-        }
-        if is_last {
-            heads.last = String::new();
-            wraps += 1;
-            if wraps == 2 {
-                heads.has_more = false;
-                return Ok(heads);
-            }
-        }
+    behind.fetch_add(1, Ordering::Relaxed);
+    // The slot is of the carrier that is asked first; whoever is asked after it is asked at once.
+    let carrier = carrier_health::first_route(&sender.app, &message);
+    let places = sender.places_at(&carrier);
+    // Before the gate: who waits for a place must not make good for it afterwards.
+    let permit = places.acquire_owned().await;
+    let at = permit.as_ref().ok().and_then(|_| sender.gate.pass(&limits, slot + LATE));
+    if let Some(at) = at {
+        tokio::time::sleep_until(at.into()).await;
     }
-    Ok(heads)
-}
-
-/// When to look again where no message is free to go.
-fn when_idle(now: Timestamp, next_due: Option<Timestamp>, has_more: bool) -> Next {
-    if has_more {
-        return Next::At(Instant::now() + SHORTEST_WAIT);
-    }
-    match next_due.map(|due| due.since(now)).filter(|wait| *wait <= LINGER) {
-        Some(wait) => Next::At(Instant::now() + wait + Duration::from_millis(1)),
-        None => Next::WhenRung(Instant::now() + LINGER),
-    }
-}
-
-/// Slots for messages, in order, and what is left.
-struct Slots {
-    slots: Vec<Instant>,
-    tickets: VecDeque<Instant>,
-    again_at: Option<Instant>,
-    interval: Duration,
-    day_is_used_up: bool,
-}
-
-/// Gives messages the slots at hand, and takes more of their limits.
-async fn with_slots(
-    tx: &mut Tx,
-    config: &crate::config::Shaping,
-    limited: &[Limited],
-    ready: &[Waiting],
-    mut tickets: VecDeque<Instant>,
-    now: Timestamp,
-) -> Result<Slots, StoreError> {
-    let (mut paces, at) = tx.lock_paces(limited).await?;
-    // What the database's clock said, it said just now.
-    let here = Instant::now();
-    let instant = |slot: i64| here + Duration::from_micros(u64::try_from(slot - at).unwrap_or(0));
-    let reserved = shaping::reserve(&mut paces, at, ready.len().saturating_sub(tickets.len()));
-    tickets.extend(reserved.slots.iter().map(|slot| instant(*slot)));
-    let near = here + Duration::from_micros(HORIZON.unsigned_abs());
-    let today = config.days.day(now);
-    let (mut slots, mut day_is_used_up) = (Vec::new(), false);
-    for job in ready {
-        if tickets.front().is_none_or(|slot| *slot > near) {
-            break;
-        }
-        if !shaping::count(&mut paces, today, job.segments) {
-            day_is_used_up = true;
-            break;
-        }
-        slots.extend(tickets.pop_front());
-    }
-    tx.set_paces(limited, &paces).await?;
-    let slowest = paces.iter().map(|(limit, _)| limit.interval).max().unwrap_or(0);
-    let interval = Duration::from_micros(slowest.unsigned_abs());
-    Ok(Slots { slots, tickets, again_at: reserved.again_at.map(instant), interval, day_is_used_up })
-}
-
-impl Slots {
-    /// When to look for more, where `all` that were free have a slot or some have not.
-    fn next(&self, all: bool, when_idle: Next) -> Next {
-        if self.day_is_used_up {
-            return Next::Never(Over::Day);
-        }
-        if all && self.tickets.is_empty() {
-            return when_idle;
-        }
-        let (half, soon) = (Duration::from_micros(HORIZON.unsigned_abs() / 2), Instant::now() + SHORTEST_WAIT);
-        // Not for each slot that comes near: for a batch of them.
-        let batch = self.slots.last().and_then(|last| last.checked_sub(half));
-        let ticket = self.tickets.front().and_then(|slot| slot.checked_sub(half * 2));
-        let at = ticket.or(self.again_at).unwrap_or(soon);
-        Next::At(at.max(batch.unwrap_or(at)).max(soon))
+    behind.fetch_sub(1, Ordering::Relaxed);
+    match (at, permit) {
+        (Some(_), Ok(permit)) => sender.submit_now(message, hold, Some(Place { carrier, permit })).await,
+        _ => Sent::not_asked(message),
     }
 }
 
 /// Keeps what comes late, be it the node that was held up or the database, from going all at once.
-#[derive(Default)]
-struct Gate {
-    /// When the next one may pass, and how far apart they are at least.
-    state: Mutex<(Option<Instant>, Duration)>,
+pub(super) struct Gate {
+    gates: Mutex<shaping::Gates>,
+    /// What its times are counted from.
+    start: Instant,
 }
 
 impl Gate {
-    /// Messages of the line are so far apart where all goes well.
-    fn set_interval(&self, interval: Duration) {
-        if interval > Duration::ZERO {
-            // Half of it: on a busy machine one is a little late, and the next one is not.
-            self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = interval / 2;
-        }
+    pub fn new() -> Self {
+        Self { gates: Mutex::default(), start: Instant::now() }
     }
 
-    /// When one may pass that has come.
-    fn pass(&self) -> Instant {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = state.0.map_or_else(Instant::now, |next| next.max(Instant::now()));
-        state.0 = Some(at + state.1);
-        at
+    /// When one may pass that has come; `None` where that would be too late.
+    fn pass(&self, limits: &[(String, i64)], latest: Instant) -> Option<Instant> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let micros =
+            |at: Instant| i64::try_from(at.saturating_duration_since(self.start).as_micros()).unwrap_or(i64::MAX);
+        let at = gates.pass(limits, micros(Instant::now()), micros(latest))?;
+        Some(self.start + Duration::from_micros(at.unsigned_abs()))
     }
 }

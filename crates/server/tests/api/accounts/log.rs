@@ -63,3 +63,31 @@ async fn an_act_that_is_only_answered_again_is_marked() {
     assert_eq!((&log["data"][0]["replayed"], &log["data"][1]["replayed"]), (&json!(true), &json!(false)));
     assert_eq!(log["data"][0]["target"], log["data"][1]["target"]);
 }
+
+/// Whoever has found a key and tries what it can do leaves lines.
+#[tokio::test]
+async fn what_a_key_is_refused_is_logged_once_in_a_while() {
+    let app = TestApp::start().await;
+    let child = app.child("Child").await;
+    let prober = app.key_for(&["read"]).await;
+    for _ in 0..3 {
+        prober.post("/v1/keys").json(json!({"name": "more"})).await.refused(403);
+        prober.delete("/v1/numbers/num_06ck3v0w2e8zg1m8t4q7x5n9ra").await.refused(403);
+        prober.get("/v1/audit-log").await.refused(403);
+        prober.post("/v1/messages").json(json!({})).await.refused(403);
+    }
+    let stray = app.acting_for("acct_06ck3v0w2e8zg1m8t4q7x5n9ra");
+    stray.post("/v1/keys").json(json!({"name": "more"})).await.refused(404);
+    stray.get("/v1/agents").await.refused(404);
+    // A sub-account's key is no master's.
+    child.key_for(&["admin"]).await.acting_for(app.account_id()).post("/v1/agents").json(json!({})).await.refused(404);
+
+    let log = app.get("/v1/audit-log").await.ok();
+    assert_eq!(
+        actions(&log),
+        [("createKey", 404), ("deleteNumber", 403), ("createKey", 403), ("createKey", 201), ("createSubAccount", 201)]
+    );
+    assert_eq!(log["data"][1]["target"], "num_06ck3v0w2e8zg1m8t4q7x5n9ra");
+    assert!(log["data"][1]["keyId"].is_string() && log["data"][1]["requestId"].is_string(), "{log}");
+    assert_eq!(actions(&child.get("/v1/audit-log").await.ok())[0], ("createAgent", 404));
+}

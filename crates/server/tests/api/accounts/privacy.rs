@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use offhook_server::jobs::retention;
+use offhook_store::inbound_parts::{ArrivedPart, TextPiece};
+use offhook_store::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use crate::app::{TestApp, id};
@@ -53,6 +55,40 @@ async fn what_is_kept_of_a_person_is_handed_out() {
     assert_eq!((&nobody["contact"], &nobody["messages"]), (&Value::Null, &json!([])));
     let bad = app.post("/v1/privacy/export").json(json!({"phoneNumber": "nobody", "after": 5})).await;
     assert_eq!(bad.bad_fields(), ["phoneNumber", "after"]);
+}
+
+#[tokio::test]
+async fn texts_that_came_in_parts_are_erased_with_their_words() {
+    let (app, number) = written_to().await;
+    let to = number["phoneNumber"].as_str().unwrap();
+    let part = |key: &str, sender: &str, total, receiver: &str, number| ArrivedPart {
+        id: format!("smpp_{key}"),
+        text_key: key.to_owned(),
+        digest: format!("{key} {number}"),
+        fresh: false,
+        sender: sender.to_owned(),
+        receiver: receiver.to_owned(),
+        total,
+        piece: TextPiece { number, coding: "gsm7".to_owned(), octets: "736563726574".to_owned() },
+        at: app.app.now(),
+    };
+    let parts = vec![
+        part("whole", ADA, 2, to, 1),
+        part("whole", ADA, 2, to, 2),
+        part("waits", ADA, 2, to, 1),
+        part("of-bob", BOB, 2, to, 1),
+        part("elsewhere", ADA, 2, "+14155550199", 1),
+    ];
+    let store = &app.app.store;
+    store.write::<_, StoreError>(async move |tx: &mut Tx| tx.keep_arrived_parts("smsc", &parts).await).await.unwrap();
+    // +14155550199 is not the account's.
+    let stranger = app.second_account().await;
+    stranger.post("/v1/privacy/erase").json(json!({"phoneNumber": ADA})).await.ok();
+    app.post("/v1/privacy/erase").json(json!({"phoneNumber": ADA})).await.ok();
+    let later = app.app.now().plus(DAY);
+    let left = store.write::<_, StoreError>(async move |tx: &mut Tx| tx.unfinished_texts("smsc", later).await).await;
+    let left: Vec<String> = left.unwrap().into_iter().map(|text| text.id).collect();
+    assert_eq!(left, ["smpp_elsewhere", "smpp_of-bob"]);
 }
 
 #[tokio::test]
@@ -164,4 +200,30 @@ async fn a_text_that_waits_to_be_sent_outlives_its_time() {
     app.patch("/v1/account").json(json!({"retentionDays": 1})).await.ok();
     retention::round(&app.app).await.unwrap();
     assert_eq!(app.texts_of(&number).await, ["still waiting"]);
+}
+
+#[tokio::test]
+async fn a_short_codes_texts_proofs_and_sandbox_phone_are_erased() {
+    let (app, number) = written_to().await;
+    let to = number["phoneNumber"].as_str().unwrap();
+    app.is_texted("72345", to, "a word of the company").await;
+    let code = json!({"phoneNumber": "72345"});
+    assert_eq!(app.post("/v1/privacy/export").json(code.clone()).await.ok()["messages"].as_array().unwrap().len(), 1);
+    assert_eq!(app.post("/v1/privacy/erase").json(code).await.ok(), json!({"done": true, "left": 0}));
+    assert!(!app.texts_of(&number).await.contains(&"a word of the company".to_owned()));
+
+    app.stranger().post("/sandbox/messages").json(json!({"from": ADA, "to": to, "body": "from her phone"})).await;
+    let out = app.post("/v1/opt-outs").json(json!({"phoneNumber": ADA})).await.status;
+    assert!(out.is_success());
+    let list = app.get("/v1/opt-outs").await.ok();
+    let path = format!("/v1/opt-outs/{}", id(&list["data"][0]));
+    assert_eq!(app.delete(&format!("{path}?consent=%20")).await.bad_fields(), ["consent"]);
+    app.delete(&format!("{path}?consent=Ada%20of%20Main%20Street%20said%20so")).await.no_content();
+    assert!(app.get("/v1/opt-outs/log").await.text.contains("Main Street"));
+    app.post("/v1/privacy/erase").json(json!({"phoneNumber": ADA})).await.ok();
+    let log = app.get("/v1/opt-outs/log").await;
+    assert!(!log.text.contains("Main Street"), "{}", log.text);
+    assert!(log.text.contains(ADA), "that there was an opt-out stays");
+    let inbox = app.stranger().get(&format!("/sandbox/handsets/{}/messages", ADA.replace('+', "%2B"))).await;
+    assert!(!inbox.text.contains("from her phone"), "{}", inbox.text);
 }

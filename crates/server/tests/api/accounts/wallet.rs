@@ -122,3 +122,51 @@ async fn the_ledger_names_the_sub_account() {
     assert_eq!(lines, expected);
     assert_eq!(child.get("/v1/usage").await.ok()["balance"]["micros"], Value::from(0));
 }
+
+#[tokio::test]
+async fn a_masters_limit_covers_what_its_sub_accounts_spend() {
+    let app = crate::app::Setup::default()
+        .setting("OFFHOOK__PRICES__SANDBOX_FREE", false)
+        .standing_clock(offhook_domain::Timestamp::parse("2026-03-01T12:00:00Z").unwrap())
+        .sandbox()
+        .start()
+        .await;
+    app.credit(500).await;
+    let (one, two) = (app.child("One").await, app.child("Two").await);
+    let mut senders = Vec::new();
+    for (client, phone) in [(app.client(), "+14155550100"), (&one, "+14155550101"), (&two, "+14155550102")] {
+        senders.push((client.clone(), client.number(phone).await.to_string()));
+    }
+    app.patch("/v1/account").json(json!({"dailySpendLimit": "0.10"})).await.ok();
+    let send = async |(client, number): &(crate::app::Client, String), to: &str| {
+        client.post("/v1/messages").json(json!({"number_id": number, "to_number": to, "body": "Hi"})).await
+    };
+    for sender in [&senders[1], &senders[2], &senders[0]] {
+        send(sender, THEIRS).await.ok();
+    }
+    // The number is too dear, for whoever buys it; and so is a registration.
+    for client in [app.client(), &one] {
+        assert_eq!(client.post("/v1/numbers").await.refused(400).code, "SPEND_LIMIT_REACHED");
+        let form = crate::registration::form("sole_proprietor");
+        assert_eq!(client.post("/v1/register").json(form).await.refused(400).code, "SPEND_LIMIT_REACHED");
+    }
+    // Two texts more, however many ask at once.
+    let mut sending = JoinSet::new();
+    for nth in 0..12_usize {
+        let (client, number) = senders[nth % 3].clone();
+        let text = json!({"number_id": number, "to_number": format!("+1415201{nth:04}"), "body": "Hi"});
+        sending.spawn(async move { client.post("/v1/messages").json(text).await.status.as_u16() });
+    }
+    let answers = sending.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| **answer == 200).count(), 2, "{answers:?}");
+    // What is paid back counts no more.
+    app.is_texted(THEIRS, "+14155550101", "STOP").await;
+    send(&senders[2], THEIRS).await.ok();
+    assert_eq!(send(&senders[2], THEIRS).await.refused(400).code, "SPEND_LIMIT_REACHED");
+    // A sub-account's own limit holds too.
+    app.patch("/v1/account").json(json!({"dailySpendLimit": "50"})).await.ok();
+    two.patch("/v1/account").json(json!({"dailySpendLimit": "0"})).await.ok();
+    assert_eq!(send(&senders[2], THEIRS).await.refused(400).code, "SPEND_LIMIT_REACHED");
+    send(&senders[1], "+14152019999").await.ok();
+    app.books_agree().await;
+}

@@ -48,6 +48,11 @@ impl Client {
         Self { key: Some(key.to_owned()), sub_account: None, ..self.clone() }
     }
 
+    /// The key it asks with.
+    pub fn secret(&self) -> &str {
+        self.key.as_deref().unwrap_or_default()
+    }
+
     pub fn get(&self, path: &str) -> Call {
         self.call(Method::GET, path)
     }

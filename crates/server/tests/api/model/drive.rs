@@ -176,8 +176,9 @@ impl Stage {
     /// to see afterwards.
     async fn crowd(&mut self, orders: Vec<Order>) -> Agrees {
         let answers = join_all(orders.iter().map(|order| self.answer(order))).await;
-        // Where a send crosses with the release of its number, what is left of it ends at the next look at numbers.
-        let works = orders.iter().any(|order| matches!(order.deed, Deed::Release(_)));
+        // Where a send crosses with the release of its number, what is left of it ends at the next look at numbers. An event
+        // that crosses with the end of its agent waits for the agent's endpoint or for the account's: only its end tells.
+        let works = orders.iter().any(|order| matches!(order.deed, Deed::Release(_) | Deed::DeleteAgent(_)));
         if works {
             self.have_all_work().await?;
         }

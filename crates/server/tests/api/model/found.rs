@@ -3,7 +3,7 @@
 //! One is left to chance: a send by an agent that was deleted between two looks at it was told that the agent has no number.
 //! It comes once in some five hundred stories on PostgreSQL, and cannot be told on purpose.
 
-use super::steps::Deed::{Buy, DeleteAgent, MakeAgent, Release, Send, SetWebhook, Text};
+use super::steps::Deed::{Buy, DeleteAgent, MakeAgent, Release, Replay, Send, SetWebhook, Text};
 use super::steps::Pick::Own;
 use super::steps::Place::Good;
 use super::steps::Step::{self, Again, Crowd, Wait, Work};
@@ -39,6 +39,20 @@ fn a_text_that_crosses_with_the_release_of_its_number() {
 fn a_text_that_crosses_with_the_end_of_its_agent() {
     let text = Text { from: 0, to: Own(0), text: words() };
     tell_often(&[Crowd(vec![asks(None, DeleteAgent(Own(0))), asks(None, text)])]);
+}
+
+/// The model's own mistake: it took the replay for one to the account's endpoint, which looks the same until it ends.
+#[test]
+fn a_replay_that_crosses_with_the_end_of_its_agent() {
+    let to = Receiver::Number(Pick::Others(0));
+    let send = Send { from: Sender::Number(Own(0)), agent: None, to, text: words(), media: false };
+    let hook = SetWebhook { agent: Some(Own(0)), place: Good, statuses: true, rotate: false };
+    tell_often(&[
+        Step::Ask(asks(None, send)),
+        Step::Ask(asks(None, hook)),
+        Work,
+        Crowd(vec![asks(None, DeleteAgent(Own(0))), asks(None, Replay(Own(0)))]),
+    ]);
 }
 
 /// PostgreSQL: one was told a new secret, and the other put the old one back.

@@ -23,6 +23,8 @@ pub enum Kind {
     Key,
     SubAccount,
     OptOut,
+    SipTrunk,
+    Call,
     Verification,
     /// Words in a list that can be searched.
     Words,
@@ -42,6 +44,8 @@ impl Kind {
             Self::Key => "key_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::SubAccount => "acct_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::OptOut => "opt_06ck3v0w2e8zg1m8t4q7x5n9ra",
+            Self::SipTrunk => "trunk_06ck3v0w2e8zg1m8t4q7x5n9ra",
+            Self::Call => "call_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Verification => "ver_06ck3v0w2e8zg1m8t4q7x5n9ra",
             Self::Words => "nobody",
         }
@@ -59,6 +63,8 @@ impl Kind {
             "keys" => Self::Key,
             "sub-accounts" => Self::SubAccount,
             "opt-outs" => Self::OptOut,
+            "sip-trunks" => Self::SipTrunk,
+            "calls" => Self::Call,
             "location" => Self::Digits,
             _ => return None,
         })
@@ -68,7 +74,7 @@ impl Kind {
     fn of_name(name: &str) -> Option<Self> {
         Some(match name {
             "agentId" | "agent_id" => Self::Agent,
-            "numberId" | "number_id" => Self::Number,
+            "numberId" | "number_id" | "fromNumberId" => Self::Number,
             "from_number" => Self::Digits,
             "before" | "after" | "reply_to_message_id" => Self::Message,
             "verification_id" => Self::Verification,
@@ -198,6 +204,29 @@ const NAMES_NOTHING: &[&str] = &[
     "media_url",
     "media_urls",
     "send_style",
+    // SIP trunks: where calls come from and go to, in the world.
+    "transfers",
+    "transferCallerId",
+    "origination",
+    "uris",
+    "sip_uri",
+    "priority",
+    "weight",
+    "allowedIps",
+    "cidr",
+    // Calls: which ones, and how one is led; who is called is in the world.
+    "status",
+    "direction",
+    "wait",
+    "toNumber",
+    "initialGreeting",
+    "variables",
+    "disableRecording",
+    "waitForCompletion",
+    // A link that we signed.
+    "expires",
+    "signature",
+    "maxWaitSeconds",
     // Opt-outs: proof, and the account's own words.
     "consent",
     "note",
@@ -417,9 +446,12 @@ fn body_of(operation: &str, own: &Own) -> Option<Value> {
         "updateConversation" => json!({"metadata": {"of": own.words}}),
         "setBackground" => json!({"image_url": "https://example.com/cat.jpg"}),
         "sendMessage" => json!({"number_id": own.id(Kind::Number, 0), "to_number": own.handset, "body": own.words}),
+        "shareContactCard" => json!({"to": own.handset}),
         "reactToMessage" => json!({"reaction": "love"}),
         "createNumber" => json!({"externalId": own.words}),
         "updateNumber" => json!({"externalId": format!("{} again", own.words)}),
+        "createCall" => json!({"agentId": own.id(Kind::Agent, 0), "toNumber": own.handset}),
+        "createSipTrunk" | "updateSipTrunk" => json!({"name": format!("{} trunk", own.words)}),
         "submitRegistration" => crate::registration::form("sole_proprietor"),
         "updateRegistration" => json!({"email": "somebody@example.org"}),
         "addOptOut" => json!({"phoneNumber": own.another_handset()}),

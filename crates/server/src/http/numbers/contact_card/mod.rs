@@ -1,9 +1,11 @@
 //! `/v1/numbers/{id}/contact-card`: what a number shows of its owner on phones that can show it. SMS can't; the card is
-//! kept for channels that can.
+//! kept for channels that can, and goes out as a file where it is shared.
 
 pub mod delete;
+pub mod file;
 pub mod get;
 pub mod put;
+pub mod share;
 
 use offhook_domain::number::ContactCard;
 use serde::Serialize;

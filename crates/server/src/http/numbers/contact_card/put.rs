@@ -13,17 +13,17 @@ use crate::http::error::{ApiError, ErrorEnvelope};
 use crate::http::extract::{Body, Named, PathId};
 use crate::http::fields::{Casing, Fields, Input};
 use crate::http::once::{Once, Reply};
-use crate::http::values::{MediaUrl, Text};
+use crate::http::values::{HttpsUrl, Name};
 
 /// The whole card: what isn't sent is not on it.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct PutContactCard {
-    first_name: Option<Text<0, 200>>,
-    last_name: Option<Text<0, 200>>,
-    display_name: Option<Text<0, 200>>,
-    /// A picture, by its http or https URL.
-    avatar_url: Option<MediaUrl>,
+    first_name: Option<Name<0, 200>>,
+    last_name: Option<Name<0, 200>>,
+    display_name: Option<Name<0, 200>>,
+    /// A picture, by its https URL.
+    avatar_url: Option<HttpsUrl>,
 }
 
 impl Input for PutContactCard {
@@ -37,6 +37,11 @@ impl Input for PutContactCard {
             avatar_url: fields.optional("avatar_url"),
         })
     }
+}
+
+/// A name of nothing but blanks is none.
+fn shown(name: Option<Name<0, 200>>) -> Option<String> {
+    name.map(|name| name.0).filter(|name| !name.trim().is_empty())
 }
 
 /// Makes or replaces the card of a number.
@@ -64,9 +69,9 @@ pub async fn handle(
 ) -> Result<Response, ApiError> {
     let account = caller.account.clone();
     let card = ContactCard {
-        first_name: input.first_name.map(|name| name.0),
-        last_name: input.last_name.map(|name| name.0),
-        display_name: input.display_name.map(|name| name.0),
+        first_name: shown(input.first_name),
+        last_name: shown(input.last_name),
+        display_name: shown(input.display_name),
         avatar_url: input.avatar_url.map(|url| url.0),
     };
     once.write(&app, &caller, async move |tx| {
