@@ -20,6 +20,10 @@ impl Latencies {
         self.sorted = false;
     }
 
+    pub fn count(&self) -> usize {
+        self.all.len()
+    }
+
     /// In milliseconds; `share` is such as 0.99.
     pub fn millis(&mut self, share: f64) -> f64 {
         if !self.sorted {

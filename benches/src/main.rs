@@ -17,6 +17,7 @@ mod https;
 mod kannel;
 mod latency;
 mod load;
+mod phones;
 mod postgres;
 mod receiver;
 mod scenarios;
@@ -28,7 +29,7 @@ use scenarios::Bench;
 use table::Table;
 
 const USAGE: &str =
-    "usage: offhook-benches [sqlite|postgres] [accept] [inbound] [webhooks] [numbers] [life] [shaped] [smpp] [filled] [soak]
+    "usage: offhook-benches [sqlite|postgres] [accept] [inbound] [webhooks] [numbers] [life] [shaped] [smpp] [calls] [filled] [soak]
 Without a scenario: all but filled and soak, which take long. Without an engine: both.";
 
 fn main() {

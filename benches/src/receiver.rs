@@ -1,4 +1,4 @@
-//! A customer's server that costs little beside the server it is called by: it answers 200, and tells what came.
+//! Servers that cost little beside the server that asks them: a customer's, which answers 200, and others that answer something.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,10 +8,17 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-
 /// Takes the path and the body of each request.
 pub type Take = dyn Fn(&str, &[u8]) + Send + Sync;
+
+/// Takes the same, and makes the whole answer.
+pub type Reply = dyn Fn(&str, &[u8]) -> Vec<u8> + Send + Sync;
+
+/// A whole answer of 200.
+pub fn ok(content_type: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
 
 /// Listens on a free port, or on the one given, until it is dropped.
 pub struct Receiver {
@@ -27,6 +34,16 @@ impl Receiver {
 
     /// Over TLS where there is an acceptor.
     pub async fn start_with(port: u16, take: Arc<Take>, tls: Option<TlsAcceptor>) -> Self {
+        let answer = ok("text/plain", b"");
+        let reply = move |path: &str, body: &[u8]| {
+            take(path, body);
+            answer.clone()
+        };
+        Self::replying(port, Arc::new(reply), tls).await
+    }
+
+    /// Answers each request with what `reply` makes of it.
+    pub async fn replying(port: u16, reply: Arc<Reply>, tls: Option<TlsAcceptor>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -42,13 +59,13 @@ impl Receiver {
                         accepted = listener.accept() => {
                             let (stream, _) = accepted.unwrap();
                             stream.set_nodelay(true).unwrap();
-                            let (take, tls) = (take.clone(), tls.clone());
+                            let (reply, tls) = (reply.clone(), tls.clone());
                             tokio::spawn(async move {
                                 match tls {
-                                    None => serve(stream, take).await,
+                                    None => serve(stream, reply).await,
                                     Some(tls) => {
                                         let Ok(stream) = tls.accept(stream).await else { return };
-                                        serve(stream, take).await;
+                                        serve(stream, reply).await;
                                     }
                                 }
                             });
@@ -66,7 +83,7 @@ impl Receiver {
     }
 }
 
-async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, take: Arc<Take>) {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, reply: Arc<Reply>) {
     let mut buffer = Vec::with_capacity(8192);
     loop {
         let head = loop {
@@ -89,9 +106,9 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, take: Arc<Take>)
                 return;
             }
         }
-        take(text.split(' ').nth(1).unwrap_or_default(), &buffer[head..head + length]);
+        let answer = reply(text.split(' ').nth(1).unwrap_or_default(), &buffer[head..head + length]);
         buffer.drain(..head + length);
-        if stream.write_all(OK).await.is_err() {
+        if stream.write_all(&answer).await.is_err() {
             return;
         }
     }

@@ -68,12 +68,19 @@ pub struct Server {
 impl Server {
     /// In sandbox mode.
     pub async fn start(data: &Data, settings: &[(&str, &str)]) -> Self {
-        Self::run("dev", data, settings).await
+        Self::run(Command::new(binary()), "dev", data, settings).await
     }
 
     /// As configured.
     pub async fn serve(data: &Data, settings: &[(&str, &str)]) -> Self {
-        Self::run("serve", data, settings).await
+        Self::run(Command::new(binary()), "serve", data, settings).await
+    }
+
+    /// As configured, on one core.
+    pub async fn serve_on(core: usize, data: &Data, settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new("taskset");
+        command.arg("-c").arg(core.to_string()).arg(binary());
+        Self::run(command, "serve", data, settings).await
     }
 
     /// Has the program do something else beside it.
@@ -87,10 +94,9 @@ impl Server {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    async fn run(mode: &str, data: &Data, settings: &[(&str, &str)]) -> Self {
+    async fn run(mut command: Command, mode: &str, data: &Data, settings: &[(&str, &str)]) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
-        let mut command = Command::new(binary());
         let log = std::fs::File::options().create(true).append(true).open(data.folder.path().join("log")).unwrap();
         command.arg(mode).env_clear().stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command.env("OFFHOOK_LISTEN", &address).env("OFFHOOK_DATA", data.folder.path());
@@ -139,6 +145,15 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    }
+
+    /// Seconds that it worked so far, all threads together.
+    pub fn busy_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let behind_its_name = stat.rsplit(')').next().unwrap();
+        let ticks: f64 = behind_its_name.split_whitespace().skip(11).take(2).map(|text| text.parse::<f64>().unwrap()).sum();
+        // USER_HZ, which Linux has fixed at 100.
+        ticks / 100.0
     }
 
     /// kill -9.

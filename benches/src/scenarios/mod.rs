@@ -1,6 +1,7 @@
 //! What is measured, one scenario a file, and in which order.
 
 mod accept;
+mod calls;
 mod filled;
 mod inbound;
 mod life;
@@ -38,11 +39,12 @@ pub enum Scenario {
     Life,
     Shaped,
     Smpp,
+    Calls,
     Filled,
     Soak,
 }
 
-const SCENARIOS: [(&str, Scenario); 9] = [
+const SCENARIOS: [(&str, Scenario); 10] = [
     ("accept", Scenario::Accept),
     ("inbound", Scenario::Inbound),
     ("webhooks", Scenario::Webhooks),
@@ -50,6 +52,7 @@ const SCENARIOS: [(&str, Scenario); 9] = [
     ("life", Scenario::Life),
     ("shaped", Scenario::Shaped),
     ("smpp", Scenario::Smpp),
+    ("calls", Scenario::Calls),
     ("filled", Scenario::Filled),
     ("soak", Scenario::Soak),
 ];
@@ -95,6 +98,7 @@ pub async fn run(bench: &mut Bench, Step(scenario, engine): Step) {
         Scenario::Life => life::run(&mut bench.table, &data).await,
         Scenario::Shaped => shaped::run(&mut bench.table, &data).await,
         Scenario::Smpp => smpp::run(&mut bench.table, &data).await,
+        Scenario::Calls => calls::run(&mut bench.table, &data).await,
         Scenario::Filled => filled::run(&mut bench.table, &data).await,
         Scenario::Soak => soak::run(&mut bench.table, &data).await,
     }

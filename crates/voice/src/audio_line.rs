@@ -28,7 +28,7 @@ use crate::signalling::{Leg, LegEvent, LegOrder, SipEnded};
 use crate::sound::{Port, SoundEvent, Stream, StreamOptions};
 use crate::speech::{Listening, Speech, Understood, Wishes};
 use crate::timeline::Mark;
-use crate::turn::taking::Input;
+use crate::turn::taking::{Input, SentenceId};
 use speaking::Speaking;
 
 /// A transfer that nobody has taken after so long has failed.
@@ -80,8 +80,8 @@ enum Came {
     Leg(LegEvent),
     Sound(SoundEvent),
     Understood(Understood),
-    Failed(String),
-    First(crate::turn::taking::SentenceId),
+    Failed(SentenceId, String),
+    First(SentenceId),
     Late,
 }
 
@@ -136,7 +136,7 @@ impl AudioLine {
             understood = next_words(&mut self.listening) => Came::Understood(understood),
             told = next_spoken(&mut self.speaking) => match told {
                 speaking::Told::First(sentence) => Came::First(sentence),
-                speaking::Told::Failed(why) => Came::Failed(why),
+                speaking::Told::Failed(sentence, why) => Came::Failed(sentence, why),
             },
             () = sleep_until(late.unwrap_or_else(Instant::now)), if late.is_some() => Came::Late,
         }
@@ -284,7 +284,10 @@ impl AudioLine {
                 self.ready.push_back(LineEvent::Turn(Input::Words { text, confidence }));
                 LineEvent::Mark(Mark::Words { after })
             }
-            Understood::Failed(error) => LineEvent::Mark(Mark::SpeechFailed(error.to_string())),
+            Understood::Failed(error) => {
+                self.ready.push_back(LineEvent::Turn(Input::Misheard));
+                LineEvent::Mark(Mark::SpeechFailed(error.to_string()))
+            }
         }
     }
 
@@ -360,7 +363,10 @@ impl Line for AudioLine {
                         let (turn, sentence) = (sentence.turn, sentence.number);
                         Some(LineEvent::Mark(Mark::SpeakerFirst { turn, sentence }))
                     }
-                    Came::Failed(why) => Some(LineEvent::Mark(Mark::SpeechFailed(why))),
+                    Came::Failed(sentence, why) => {
+                        self.ready.push_back(LineEvent::Turn(Input::Unspoken(sentence)));
+                        Some(LineEvent::Mark(Mark::SpeechFailed(why)))
+                    }
                     Came::Late => {
                         self.transfer_until = None;
                         Some(LineEvent::TransferFailed)

@@ -22,7 +22,8 @@ enum Say {
 pub enum Told {
     /// Its sound has begun.
     First(SentenceId),
-    Failed(String),
+    /// No more of it comes.
+    Failed(SentenceId, String),
 }
 
 /// One call's speech. Dropping it ends what is being said.
@@ -83,9 +84,9 @@ impl Speaking {
                         let span = tracing::info_span!("speak", turn = sentence.turn, sentence = sentence.number);
                         let said = speak(&*speaker, &wishes, &mouth, sentence, &text, &tell).instrument(span).await;
                         if let Err(error) = said {
-                            let _ = tell.send(Told::Failed(error.to_string()));
+                            let _ = tell.send(Told::Failed(sentence, error.to_string()));
                         }
-                        // Also of one that failed: the conversation goes on behind it.
+                        // Also of one that failed: what comes behind it is another sentence.
                         mouth.said_all(sentence);
                     }
                 }

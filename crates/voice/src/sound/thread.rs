@@ -370,7 +370,7 @@ impl Playout {
     fn frame(&mut self, length: usize, session: &mut Session, tell: &mpsc::UnboundedSender<SoundEvent>) -> Said {
         self.frames += 1;
         let mut frame: Vec<i16> = std::mem::take(&mut self.tail);
-        let mut taken = 0;
+        let (mut taken, before) = (0, self.now.as_ref().map(|now| now.sentence));
         while frame.len() < length {
             match self.waiting.front_mut() {
                 None => break,
@@ -408,7 +408,9 @@ impl Playout {
                 }
             }
         }
-        if self.frames.is_multiple_of(PLAYING_EVERY) {
+        // That a sentence is heard is told at once.
+        let begins = self.now.as_ref().is_some_and(|now| before != Some(now.sentence));
+        if begins || self.frames.is_multiple_of(PLAYING_EVERY) {
             self.tell_progress(tell);
         }
         if frame.is_empty() {

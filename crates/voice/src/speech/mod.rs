@@ -1,6 +1,7 @@
 //! Speech to text, and text to speech, behind two small traits. In: samples, or text. Out: words, or samples. Never here: SIP,
 //! RTP, or who speaks when.
 
+mod deepgram;
 mod offline;
 mod openai;
 mod patient;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 pub use crate::host::Wishes;
+pub use deepgram::{Deepgram, DeepgramSettings};
 pub use offline::{Espeak, Flite, PocketSphinx};
 pub use openai::{OpenAi, OpenAiSettings};
 pub use patient::Patience;

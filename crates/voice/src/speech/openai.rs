@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::FutureExt;
 use reqwest::multipart::{Form, Part};
 use secrecy::{ExposeSecret, SecretString};
@@ -85,6 +86,18 @@ impl OpenAi {
         }
     }
 
+    /// Until its first sound is there: who has not said anything yet may be asked again.
+    async fn begin_to_speak(&self, body: &serde_json::Value) -> Result<(reqwest::Response, Sound, Bytes), SpeechError> {
+        let mut response = self.sent(self.post("audio/speech").json(body)).await?;
+        let kind = response.headers().get(http::header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
+        let sound = sound_of(kind).ok_or_else(|| SpeechError::Garbled(self.settings.model.clone()))?;
+        let first = response.chunk().await;
+        let lost = |error: reqwest::Error| {
+            SpeechError::Unreachable(self.settings.model.clone(), error.without_url().to_string())
+        };
+        Ok((response, sound, first.map_err(lost)?.unwrap_or_default()))
+    }
+
     async fn transcribe(&self, samples: &[i16], language: &str) -> Result<(String, f64), SpeechError> {
         let file = wav::write(HEARD_RATE, samples);
         let language = language.split('-').next().unwrap_or("en").to_ascii_lowercase();
@@ -134,17 +147,15 @@ impl Speaker for OpenAi {
             "response_format": "pcm",
             "speed": wishes.speed,
         });
-        let attempt = || self.sent(self.post("audio/speech").json(&body)).boxed();
-        let response = self.settings.patience.twice(&self.settings.model, attempt).await?;
-        let kind = response.headers().get(http::header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
-        let sound = sound_of(kind).ok_or_else(|| SpeechError::Garbled(self.settings.model.clone()))?;
+        let attempt = || self.begin_to_speak(&body).boxed();
+        let (response, sound, first) = self.settings.patience.twice(&self.settings.model, attempt).await?;
         let (name, gap) = (self.settings.model.clone(), self.settings.patience.gap);
         if sound == Sound::Wav {
-            let (rate, whole) = whole_wav(response, &name, gap).await?;
+            let (rate, whole) = whole_wav(response, first, &name, gap).await?;
             return Ok(Speaking::whole(rate, whole));
         }
         let (to, samples) = mpsc::channel(WAITING);
-        self.tasks.spawn(stream_pcm(response, to, name, gap));
+        self.tasks.spawn(stream_pcm(response, first, to, name, gap));
         Ok(Speaking { rate: PCM_RATE, samples })
     }
 }
@@ -175,11 +186,15 @@ fn sound_of(content_type: Option<&str>) -> Option<Sound> {
 
 async fn stream_pcm(
     mut response: reqwest::Response,
+    first: Bytes,
     to: mpsc::Sender<Result<Vec<i16>, SpeechError>>,
     name: String,
     gap: Duration,
 ) {
     let mut pcm = Pcm::default();
+    if !first.is_empty() && to.send(Ok(pcm.push(&first))).await.is_err() {
+        return;
+    }
     loop {
         let chunk = tokio::select! {
             // Nobody listens any more.
@@ -199,9 +214,14 @@ async fn stream_pcm(
     }
 }
 
-async fn whole_wav(mut response: reqwest::Response, name: &str, gap: Duration) -> Result<(u32, Vec<i16>), SpeechError> {
+async fn whole_wav(
+    mut response: reqwest::Response,
+    first: Bytes,
+    name: &str,
+    gap: Duration,
+) -> Result<(u32, Vec<i16>), SpeechError> {
     const LONGEST_FILE: usize = 32 * 1024 * 1024;
-    let mut body = Vec::new();
+    let mut body = first.to_vec();
     loop {
         match tokio::time::timeout(gap, response.chunk()).await {
             Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= LONGEST_FILE => body.extend_from_slice(&chunk),

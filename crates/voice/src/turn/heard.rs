@@ -23,6 +23,8 @@ enum Part {
     /// Of the whole, from 0 to 1.
     Some(f64),
     All,
+    /// No more of it comes than this part.
+    BrokenOff(f64),
 }
 
 impl Said {
@@ -34,7 +36,7 @@ impl Said {
     /// So much of a sentence was played; `whole` is how long it is, or will be at least.
     pub fn played(&mut self, number: SentenceNumber, so_far: Duration, whole: Duration) {
         if let Some(sentence) = self.sentences.get_mut(number)
-            && sentence.part != Part::All
+            && matches!(sentence.part, Part::None | Part::Some(_))
             && !whole.is_zero()
         {
             sentence.part = Part::Some((so_far.as_secs_f64() / whole.as_secs_f64()).min(1.0));
@@ -42,15 +44,28 @@ impl Said {
     }
 
     pub fn played_all(&mut self, number: SentenceNumber) {
-        if let Some(sentence) = self.sentences.get_mut(number) {
+        if let Some(sentence) = self.sentences.get_mut(number)
+            && !matches!(sentence.part, Part::BrokenOff(_))
+        {
             sentence.part = Part::All;
+        }
+    }
+
+    /// No more of a sentence will be played.
+    pub fn broke_off(&mut self, number: SentenceNumber) {
+        if let Some(sentence) = self.sentences.get_mut(number) {
+            sentence.part = match sentence.part {
+                Part::None => Part::BrokenOff(0.0),
+                Part::Some(part) => Part::BrokenOff(part),
+                over => over,
+            };
         }
     }
 
     /// Whether everything was played to its end.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.sentences.iter().all(|sentence| sentence.part == Part::All)
+        self.sentences.iter().all(|sentence| matches!(sentence.part, Part::All | Part::BrokenOff(_)))
     }
 
     #[must_use]
@@ -65,7 +80,7 @@ impl Said {
         for sentence in &self.sentences {
             let part = match sentence.part {
                 Part::None => "",
-                Part::Some(part) => words_of(&sentence.text, part),
+                Part::Some(part) | Part::BrokenOff(part) => words_of(&sentence.text, part),
                 Part::All => &sentence.text,
             };
             if !all.is_empty() && !part.is_empty() {
@@ -108,6 +123,18 @@ mod tests {
         said.played(second, Duration::from_millis(500), Duration::from_secs(1));
         assert_eq!(said.heard(), "Hello there. Your order will");
         assert!(!said.is_over());
+    }
+
+    #[test]
+    fn a_sentence_that_could_not_be_spoken_is_over_and_was_not_heard() {
+        let mut said = Said::default();
+        let [first, second] = ["Good morning to you.", "What can I do?"].map(|text| said.say(text.to_owned()));
+        said.played(first, Duration::from_millis(500), Duration::from_secs(1));
+        said.broke_off(first);
+        said.broke_off(second);
+        said.played_all(first);
+        assert_eq!(said.heard(), "Good");
+        assert!(said.is_over());
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Manners {
     pub interruption_sensitivity: f64,
     /// A call in which nobody says anything for so long is ended.
     pub longest_silence: Duration,
-    /// What the caller hears where the brain fails.
+    /// What the caller hears where the brain fails, or speech does.
     pub apology: String,
 }
 
@@ -49,6 +49,8 @@ pub enum Input {
         text: String,
         confidence: f64,
     },
+    /// They said something, and the transcriber failed: nobody knows what.
+    Misheard,
     /// All that a caller who types has to say.
     Typed(String),
     Answer(TurnNumber, Answer),
@@ -59,6 +61,8 @@ pub enum Input {
         whole: Duration,
     },
     Played(SentenceId),
+    /// The speaker failed: no more of a sentence is heard than was.
+    Unspoken(SentenceId),
     /// It is time.
     Woken,
 }
@@ -185,6 +189,8 @@ struct Agent {
     said: Said,
     /// The brain has no more to say.
     after: Option<After>,
+    /// Once in a turn is enough.
+    has_apologised: bool,
 }
 
 impl TurnTaking {
@@ -260,6 +266,7 @@ impl TurnTaking {
                 self.caller.partial = text;
             }
             Input::Words { text, confidence } => self.words(&text, confidence, now),
+            Input::Misheard => self.misheard(),
             Input::Typed(text) => self.typed(&text, now),
             Input::Answer(turn, answer) if turn == self.turn => self.answer(answer),
             Input::Answer(..) => {}
@@ -267,7 +274,8 @@ impl TurnTaking {
                 self.agent.said.played(sentence.number, so_far, whole);
             }
             Input::Played(sentence) if sentence.turn == self.turn => self.agent.said.played_all(sentence.number),
-            Input::Playing { .. } | Input::Played(_) | Input::Woken => {}
+            Input::Unspoken(sentence) if sentence.turn == self.turn => self.unspoken(sentence.number),
+            Input::Playing { .. } | Input::Played(_) | Input::Unspoken(_) | Input::Woken => {}
         }
         self.look(now);
     }
@@ -407,12 +415,36 @@ impl TurnTaking {
             Answer::Failed => {
                 self.flush();
                 if self.agent.said.is_empty() {
-                    let apology = self.manners.apology.clone();
-                    self.answer(Answer::Text(apology));
-                    self.flush();
+                    self.apologise();
                 }
                 self.agent.after = Some(After::Listen);
             }
+        }
+    }
+
+    fn apologise(&mut self) {
+        self.agent.has_apologised = true;
+        self.speak(self.manners.apology.clone());
+    }
+
+    /// They are asked to say it again, unless there is something to be answered, or they are at it.
+    fn misheard(&mut self) {
+        self.caller.partial.clear();
+        if matches!(self.floor, Floor::Listening)
+            && self.caller.speaking_since.is_none()
+            && !self.caller.has_words()
+        {
+            self.caller.ended_at = None;
+            let apology = self.manners.apology.clone();
+            self.greet(&apology);
+        }
+    }
+
+    /// The rest of the turn is spoken all the same. Who is about to leave does not ask for more.
+    fn unspoken(&mut self, number: SentenceNumber) {
+        self.agent.said.broke_off(number);
+        if !self.agent.has_apologised && matches!(self.agent.after, None | Some(After::Listen)) {
+            self.apologise();
         }
     }
 

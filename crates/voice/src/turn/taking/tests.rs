@@ -204,6 +204,55 @@ fn digits_are_pressed_after_what_stands_before_them() {
 }
 
 #[test]
+fn who_was_not_understood_is_asked_to_say_it_again() {
+    let mut call = Call::usual();
+    call.hears(Input::SpeechBegan).after(600);
+    call.hears(Input::SpeechEnded).after(100);
+    call.hears(Input::Misheard);
+    assert_eq!(call.spoken(), ["Sorry, say that again?"]);
+    call.plays_all();
+    call.caller_says("Two pizzas, please.").after(2_000);
+    assert_eq!(call.asked(), ["Two pizzas, please."]);
+}
+
+#[test]
+fn who_was_understood_in_part_is_answered() {
+    let mut call = Call::usual();
+    call.caller_says("I would like").after(100);
+    call.hears(Input::SpeechBegan).after(300);
+    call.hears(Input::SpeechEnded).hears(Input::Misheard).after(3_000);
+    assert!(call.spoken().is_empty());
+    assert_eq!(call.asked(), ["I would like"]);
+}
+
+#[test]
+fn a_sentence_that_can_not_be_spoken_is_apologised_for_once_and_was_not_heard() {
+    let mut call = Call::usual();
+    call.caller_says("Is my order ready?").after(2_000);
+    call.brain_says("It is. It is on the shelf. ").brain_ends(After::Listen);
+    let turn = call.taking.turn;
+    call.hears(Input::Played(SentenceId { turn, number: 0 }));
+    call.hears(Input::Unspoken(SentenceId { turn, number: 1 }));
+    assert_eq!(call.spoken(), ["It is.", "It is on the shelf.", "Sorry, say that again?"]);
+    // Nor can the apology.
+    call.hears(Input::Unspoken(SentenceId { turn, number: 2 }));
+    assert_eq!(call.transcript(), [(Role::User, "Is my order ready?"), (Role::Agent, "It is.")]);
+    call.caller_says("Hello?").after(2_000);
+    assert_eq!(call.asked(), ["Is my order ready?", "Hello?"]);
+}
+
+#[test]
+fn a_farewell_that_can_not_be_spoken_ends_the_call() {
+    let mut call = Call::usual();
+    call.caller_says("Thank you, bye.").after(2_000);
+    call.brain_says("Goodbye. ").brain_ends(After::Hangup);
+    let turn = call.taking.turn;
+    call.hears(Input::Unspoken(SentenceId { turn, number: 0 }));
+    assert_eq!(call.spoken(), ["Goodbye."]);
+    assert!(call.done.contains(&Action::End(Ending::AgentHungUp)));
+}
+
+#[test]
 fn a_brain_that_fails_is_apologised_for_and_the_call_goes_on() {
     let mut call = Call::usual();
     call.caller_says("Hello?").after(1_000);

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use offhook_voice::speech::{
-    Espeak, Flite, OpenAi, OpenAiSettings, Patience, PocketSphinx, Speaker, Speech, SpeechError, Transcriber,
+    Deepgram, DeepgramSettings, Espeak, Flite, OpenAi, OpenAiSettings, Patience, PocketSphinx, Speaker, Speech, SpeechError, Transcriber,
 };
 use tokio_util::task::TaskTracker;
 
 use crate::config::voice::{Listen, OpenAi as Service, Speak, Speech as Configured};
 
 /// # Errors
-/// TLS can't be set up, or a service that is configured is not there yet.
+/// TLS can't be set up.
 pub fn of(configured: &Configured, tasks: &TaskTracker) -> Result<Speech, SpeechError> {
     let wait = configured.patience;
     let patience = Patience { connect: wait.connect, first: wait.first, gap: wait.gap };
@@ -28,8 +28,13 @@ pub fn of(configured: &Configured, tasks: &TaskTracker) -> Result<Speech, Speech
         Listen::Nobody => None,
         Listen::OpenAi(service) => Some(Arc::new(openai(service, "")?)),
         Listen::Deepgram(service) => {
-            let why = "it is not available in this version".to_owned();
-            return Err(SpeechError::Refused(format!("deepgram ({})", service.model), why));
+            let settings = DeepgramSettings {
+                base_url: service.base_url.clone(),
+                api_key: service.api_key.clone(),
+                model: service.model.clone(),
+                patience,
+            };
+            Some(Arc::new(Deepgram::new(settings, tasks.clone())))
         }
         Listen::Offline(offline) => Some(Arc::new(PocketSphinx {
             program: offline.program.clone(),
