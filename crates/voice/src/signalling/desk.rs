@@ -85,12 +85,7 @@ impl Desk {
     pub async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>, stop: CancellationToken) {
         let mut until = None;
         loop {
-            while let Some(event) = self.endpoint.poll_event() {
-                self.on_event(event);
-            }
-            while let Some(transmit) = self.endpoint.poll_transmit() {
-                self.sockets.send(transmit).await;
-            }
+            self.settle().await;
             let next = self.endpoint.poll_timeout().unwrap_or_else(|| Instant::now() + LONGEST_SLEEP);
             tokio::select! {
                 () = stop.cancelled(), if until.is_none() => until = Some(tokio::time::Instant::now() + LAST_WORDS),
@@ -102,15 +97,36 @@ impl Desk {
         }
     }
 
+    /// All that the endpoint has to tell and to send.
+    async fn settle(&mut self) {
+        loop {
+            if let Some(event) = self.endpoint.poll_event() {
+                self.on_event(event);
+            } else if let Some(transmit) = self.endpoint.poll_transmit() {
+                let flow = transmit.flow;
+                if !self.sockets.send(transmit).await {
+                    self.endpoint.flow_failed(flow, Instant::now());
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
     fn on_arrived(&mut self, arrived: Arrived) {
         let now = Instant::now();
         match arrived {
             Arrived::Datagram(flow, bytes) => self.endpoint.receive(flow, &bytes, now),
             Arrived::Bytes(flow, bytes) => self.endpoint.receive_stream(flow, &bytes, now),
-            Arrived::Opened(flow, stream) => self.sockets.opened(flow, stream),
-            Arrived::Closed(flow) => {
-                self.sockets.closed(flow);
-                self.endpoint.flow_failed(flow, now);
+            Arrived::Opened(flow, id, stream) => {
+                if self.sockets.opened(flow, id, stream) {
+                    self.endpoint.flow_failed(flow, now);
+                }
+            }
+            Arrived::Closed(flow, id) => {
+                if self.sockets.closed(flow, id) {
+                    self.endpoint.flow_failed(flow, now);
+                }
             }
         }
     }

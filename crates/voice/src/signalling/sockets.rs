@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use offhook_sip::{Flow, Transmit, Transport};
@@ -11,7 +12,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,10 +24,15 @@ use super::{OpenError, Tls};
 pub enum Arrived {
     Datagram(Flow, Vec<u8>),
     /// Somebody opened a stream.
-    Opened(Flow, Outgoing),
+    Opened(Flow, StreamId, Outgoing),
     Bytes(Flow, Vec<u8>),
-    Closed(Flow),
+    Closed(Flow, StreamId),
 }
+
+/// Which stream of a flow: where one ends, another may carry the flow already.
+pub type StreamId = u64;
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Bytes for a stream; whether it ends behind them.
 pub type Outgoing = mpsc::Sender<(Vec<u8>, bool)>;
@@ -38,7 +44,7 @@ const BUFFER: usize = 4 * 1024 * 1024;
 const CONNECT: Duration = Duration::from_secs(5);
 /// A stream on which nothing comes or goes for so long is closed. Dialogs of longer silence open another one.
 const IDLE: Duration = Duration::from_secs(3_600);
-/// One that has not said anything yet is closed sooner.
+/// One to which we have said nothing yet, and so one of a stranger, is closed after so long, whatever comes on it.
 const SILENT: Duration = Duration::from_secs(30);
 /// Streams of one address, and of all together.
 const MOST_OF_ONE: usize = 200;
@@ -47,7 +53,7 @@ const MOST: usize = 5_000;
 pub struct Sockets {
     udp: Vec<(SocketAddr, Arc<UdpSocket>)>,
     listeners: Vec<(Transport, SocketAddr)>,
-    streams: HashMap<Flow, Outgoing>,
+    streams: HashMap<Flow, (StreamId, Outgoing)>,
     tls: Option<Tls>,
     names: HashMap<SocketAddr, String>,
     pub arrived: mpsc::Receiver<Arrived>,
@@ -125,8 +131,9 @@ impl Sockets {
         Ok(())
     }
 
-    /// Sends, and opens the stream for it where there is none. What can't be sent is told as a closed flow.
-    pub async fn send(&mut self, transmit: Transmit) {
+    /// Sends, and opens the stream for it where there is none. Answers whether the flow stands: a stream whose other side does
+    /// not read is let go.
+    pub async fn send(&mut self, transmit: Transmit) -> bool {
         let Transmit { flow, bytes, close } = transmit;
         if flow.transport == Transport::Udp {
             let ours = |(local, _): &&(SocketAddr, Arc<UdpSocket>)| {
@@ -136,17 +143,17 @@ impl Sockets {
                 // What does not go out is as good as lost on the way.
                 let _ = udp.send_to(&bytes, flow.remote).await;
             }
-            return;
+            return true;
         }
         let stream = match self.streams.get(&flow) {
-            Some(stream) => stream.clone(),
+            Some((_, stream)) => stream.clone(),
             None => self.connect(flow),
         };
-        if stream.try_send((bytes, close)).is_err() {
-            self.closed(flow);
-            let note = self.note.clone();
-            self.tasks.spawn(async move { drop(note.send(Arrived::Closed(flow)).await) });
+        let taken = stream.try_send((bytes, close)).is_ok();
+        if !taken {
+            self.streams.remove(&flow);
         }
+        taken
     }
 
     /// Something that is to be done beside the desk, and ends with it.
@@ -157,17 +164,24 @@ impl Sockets {
         });
     }
 
-    pub fn opened(&mut self, flow: Flow, stream: Outgoing) {
-        self.streams.insert(flow, stream);
+    /// Answers whether it takes the place of one that was not known to have ended.
+    pub fn opened(&mut self, flow: Flow, id: StreamId, stream: Outgoing) -> bool {
+        self.streams.insert(flow, (id, stream)).is_some()
     }
 
-    pub fn closed(&mut self, flow: Flow) {
-        self.streams.remove(&flow);
+    /// Answers whether it was the one that carries the flow.
+    pub fn closed(&mut self, flow: Flow, id: StreamId) -> bool {
+        let is_current = self.streams.get(&flow).is_some_and(|(current, _)| *current == id);
+        if is_current {
+            self.streams.remove(&flow);
+        }
+        is_current
     }
 
     fn connect(&mut self, flow: Flow) -> Outgoing {
         let (outgoing, lines) = mpsc::channel(WAITING);
-        self.streams.insert(flow, outgoing.clone());
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.streams.insert(flow, (id, outgoing.clone()));
         let name = self.names.get(&flow.remote).cloned().unwrap_or_else(|| flow.remote.ip().to_string());
         let tls = self.tls.as_ref().map(|tls| (TlsConnector::from(tls.client.clone()), name));
         let (note, stop) = (self.note.clone(), self.stop.clone());
@@ -176,7 +190,7 @@ impl Sockets {
             if let Some(Err(error)) = carried {
                 tracing::info!(remote = %flow.remote, %error, "a SIP connection can't be opened");
             }
-            drop(note.send(Arrived::Closed(flow)).await);
+            drop(note.send(Arrived::Closed(flow, id)).await);
         });
         outgoing
     }
@@ -259,21 +273,22 @@ async fn newcomers(accepting: Accepting) {
         tasks.spawn(async move {
             let _place = place;
             let (outgoing, lines) = mpsc::channel(WAITING);
+            let id = NEXT.fetch_add(1, Ordering::Relaxed);
             let served = async {
                 match tls {
                     Some(acceptor) => {
                         let Ok(Ok(stream)) = timeout(CONNECT, acceptor.accept(stream)).await else { return };
-                        let _ = note.send(Arrived::Opened(flow, outgoing)).await;
+                        let _ = note.send(Arrived::Opened(flow, id, outgoing)).await;
                         carry(flow, stream, lines, &note).await;
                     }
                     None => {
-                        let _ = note.send(Arrived::Opened(flow, outgoing)).await;
+                        let _ = note.send(Arrived::Opened(flow, id, outgoing)).await;
                         carry(flow, stream, lines, &note).await;
                     }
                 }
             };
             stop.run_until_cancelled(served).await;
-            drop(note.send(Arrived::Closed(flow)).await);
+            drop(note.send(Arrived::Closed(flow, id)).await);
         });
     }
 }
@@ -318,7 +333,8 @@ async fn carry(
 ) {
     let (mut read, mut write) = tokio::io::split(stream);
     let mut buffer = vec![0; 16 * 1024];
-    let mut patience = SILENT;
+    let opened = Instant::now();
+    let mut until = opened + SILENT;
     loop {
         tokio::select! {
             line = lines.recv() => {
@@ -327,11 +343,13 @@ async fn carry(
                 if !matches!(written, Ok(Ok(()))) || write.flush().await.is_err() || close {
                     return;
                 }
-                patience = IDLE;
+                until = Instant::now() + IDLE;
             }
-            length = timeout(patience, read.read(&mut buffer)) => match length {
+            length = timeout_at(until, read.read(&mut buffer)) => match length {
                 Ok(Ok(length)) if length > 0 => {
-                    patience = IDLE;
+                    if until > opened + SILENT {
+                        until = Instant::now() + IDLE;
+                    }
                     if note.send(Arrived::Bytes(flow, buffer[..length].to_vec())).await.is_err() {
                         return;
                     }
@@ -339,5 +357,57 @@ async fn carry(
                 _ => return,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow() -> Flow {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Flow { transport: Transport::Tcp, local: at(5060), remote: at(40_000) }
+    }
+
+    #[tokio::test]
+    async fn the_late_end_of_a_stream_leaves_the_next_one_alone() {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let mut sockets = Sockets::bind(&[], None, &tasks, &stop).await.unwrap();
+        let [first, second] = [1, 2].map(|id| (id, mpsc::channel(1)));
+        assert!(!sockets.opened(flow(), first.0, first.1.0));
+        assert!(sockets.opened(flow(), second.0, second.1.0), "the first one's end is not known yet");
+        assert!(!sockets.closed(flow(), first.0));
+        assert!(sockets.closed(flow(), second.0));
+    }
+
+    /// How long a stream lasts on which an octet comes every ten seconds.
+    async fn lasts(answer_first: bool) -> Duration {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let (note, mut noted) = mpsc::channel(1_000);
+        let (outgoing, lines) = mpsc::channel(WAITING);
+        if answer_first {
+            outgoing.send((b"pong".to_vec(), false)).await.unwrap();
+        }
+        let began = Instant::now();
+        let drips = async {
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                if theirs.write_all(b"\n").await.is_err() {
+                    return;
+                }
+                noted.recv().await;
+            }
+        };
+        tokio::select! {
+            () = carry(flow(), ours, lines, &note) => {}
+            () = drips => {}
+        }
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_never_answered_is_let_go_whatever_they_say() {
+        assert_eq!(lasts(false).await, SILENT);
+        assert_eq!(lasts(true).await, Duration::from_secs(200));
     }
 }
