@@ -93,7 +93,6 @@ struct Call {
     sequence: u16,
     place: usize,
     ear: Ear,
-    replied: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,7 +244,6 @@ impl<'a> Shift<'a> {
                 // Each is somewhere else in what they say.
                 place: n * 7_919 * OCTETS % self.phones.talk.len().max(1) / OCTETS * OCTETS,
                 ear: Ear::default(),
-                replied: true,
             });
             self.open += 1;
         }
@@ -304,7 +302,8 @@ impl<'a> Shift<'a> {
     }
 
     fn answered(&mut self, n: usize, message: &str) {
-        let tag = header(message, "To").and_then(|to| to.find(";tag=").map(|at| to[at..].to_owned())).unwrap_or_default();
+        let tag =
+            header(message, "To").and_then(|to| to.find(";tag=").map(|at| to[at..].to_owned())).unwrap_or_default();
         let ack = self.request("ACK", n, 1, &tag, "Content-Length: 0\r\n\r\n");
         self.send(&ack);
         let now = Instant::now();
@@ -329,7 +328,8 @@ impl<'a> Shift<'a> {
     }
 
     fn refused(&mut self, n: usize, message: &str) {
-        let tag = header(message, "To").and_then(|to| to.find(";tag=").map(|at| to[at..].to_owned())).unwrap_or_default();
+        let tag =
+            header(message, "To").and_then(|to| to.find(";tag=").map(|at| to[at..].to_owned())).unwrap_or_default();
         let ack = self.request("ACK", n, 1, &tag, "Content-Length: 0\r\n\r\n");
         self.send(&ack);
         if self.calls[n].state == State::Calling {

@@ -151,7 +151,8 @@ impl Server {
     pub fn busy_seconds(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let behind_its_name = stat.rsplit(')').next().unwrap();
-        let ticks: f64 = behind_its_name.split_whitespace().skip(11).take(2).map(|text| text.parse::<f64>().unwrap()).sum();
+        let ticks: f64 =
+            behind_its_name.split_whitespace().skip(11).take(2).map(|text| text.parse::<f64>().unwrap()).sum();
         // USER_HZ, which Linux has fixed at 100.
         ticks / 100.0
     }

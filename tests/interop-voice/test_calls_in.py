@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from scenario import Caller, sdp
+from scenario import Callee, Caller, sdp
 from stage import Offhook, Sipp, eventually
 
 
@@ -256,6 +256,61 @@ def test_a_wrong_password_is_not_let_in(offhook, trunk, tmp_path):
     scenario = with_login(offhook.number()).answered(403).ack_refusal()
     Sipp(tmp_path, scenario, "-au", trunk[0], "-ap", "wrong", to=offhook.sip_port, ip=ELSEWHERE).ends_well()
     assert len(offhook.calls()) == len(before)
+
+
+@pytest.fixture
+def office(offhook, tmp_path):
+    """A customer's system that may hand calls on to its own extensions, and who answers there: `office(story)` gives the login."""
+    answering = []
+
+    def opened(colleague: Callee) -> tuple[Sipp, list[str]]:
+        sipp = Sipp(tmp_path, colleague)
+        answering.append(sipp)
+        uris = [{"sip_uri": f"sip:127.0.0.1:{sipp.port}"}]
+        made = offhook.post("/v1/sip-trunks", {"name": "Office", "transfers": "sip", "origination": {"uris": uris}})
+        login = made["credentials"][0]
+        return sipp, ["-au", login["username"], "-ap", login["password"]]
+
+    yield opened
+    for sipp in answering:
+        sipp.stop()
+
+
+def handed_on(offhook, to: str) -> Caller:
+    scenario = with_login(offhook.number()).answered().ack()
+    scenario.request("REFER", f"Refer-To: <sip:{to}@office.example>").answered(202)
+    return scenario.comes("NOTIFY", body="SIP/2.0 100").reply("200 OK")
+
+
+def test_a_customers_system_hands_the_agent_on_to_an_extension(offhook, play, office):
+    colleague, login = office(Callee(offhook.sip).takes().press("9#").is_ended())
+    scenario = handed_on(offhook, "200").comes("NOTIFY", body="SIP/2.0 200", Subscription_State="terminated").reply("200 OK")
+    call = play(scenario.is_ended(), *login, ip=ELSEWHERE)
+    colleague.ends_well()
+    assert offhook.agent.asked(call["id"]) == ["9"]
+    ends(offhook, call, "agent_hangup")
+
+
+def test_who_hands_the_agent_on_may_leave_at_once(offhook, play, office):
+    colleague, login = office(Callee(offhook.sip).says("180 Ringing").pause(300).takes().press("9#").is_ended())
+    call = play(handed_on(offhook, "200").bye(), *login, ip=ELSEWHERE)
+    colleague.ends_well()
+    ends(offhook, call, "agent_hangup")
+
+
+def test_nobody_is_there_to_hand_the_agent_on_to(offhook, play, office):
+    colleague, login = office(Callee(offhook.sip).refuses("486 Busy Here"))
+    scenario = handed_on(offhook, "200").comes("NOTIFY", body="SIP/2.0 486", Subscription_State="terminated").reply("200 OK")
+    call = play(scenario.press("9#").is_ended(), *login, ip=ELSEWHERE)
+    colleague.ends_well()
+    assert offhook.agent.asked(call["id"]) == ["9"]
+    ends(offhook, call, "agent_hangup")
+
+
+def test_a_system_that_may_hand_on_to_extensions_hands_on_to_no_number(offhook, play, office):
+    _, login = office(Callee(offhook.sip))
+    scenario = handed_on(offhook, "+14155550188").comes("NOTIFY", body="SIP/2.0 403").reply("200 OK")
+    ends(offhook, play(scenario.press("9#").is_ended(), *login, ip=ELSEWHERE), "agent_hangup")
 
 
 def test_we_refresh_the_session(offhook, refreshed):

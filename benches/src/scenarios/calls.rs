@@ -35,6 +35,12 @@ pub async fn run(table: &mut Table, data: &Data) {
     pin(OTHER_CORE);
     let stage = Stage::set(data).await;
     let name = data.name();
+    // For who profiles.
+    if let Some(calls) = setting("BENCH_CALLS_AT_ONCE") {
+        stage.rung(calls, stage.server.resident_mb()).await;
+        stage.server.stop();
+        return unpin();
+    }
     stage.set_up(table, name).await;
     stage.turns(table, name).await;
     // What is left is the same whatever keeps the calls.
@@ -44,6 +50,10 @@ pub async fn run(table: &mut Table, data: &Data) {
     }
     stage.server.stop();
     unpin();
+}
+
+fn setting(name: &str) -> Option<usize> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 /// This program's threads: those that there are, and those that come.
@@ -130,14 +140,7 @@ impl Stage {
 
     /// What a turn costs beside the wait for the caller to go on, from the question to the first sound.
     async fn turns(&self, table: &mut Table, name: &'static str) {
-        let order = Order {
-            calls: 20,
-            at_once: 20,
-            rate: 7.0,
-            held: None,
-            span: Duration::from_secs(60),
-            talks: true,
-        };
+        let order = Order { calls: 20, at_once: 20, rate: 7.0, held: None, span: Duration::from_secs(60), talks: true };
         let (mut heard, ()) = self.call(order, async |_| ()).await;
         let (mut asked, mut waited) = self.traced(20).await;
         table.add(name, "turns heard to their answer", asked.count() as f64, "", Goal::None);
@@ -182,46 +185,49 @@ impl Stage {
             if calls > MOST_CALLERS {
                 break;
             }
-            let order = Order { calls, at_once: calls, rate: 40.0, held: None, span: SPAN, talks: true };
-            let look = async |stage: &Self| {
-                while !stage.watch.measuring.load(Ordering::Relaxed) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                let (began, before) = (Instant::now(), stage.server.busy_seconds());
-                tokio::time::sleep(SPAN - Duration::from_secs(1)).await;
-                let busy = (stage.server.busy_seconds() - before) / began.elapsed().as_secs_f64();
-                (busy, stage.server.resident_mb())
-            };
-            let (mut heard, (busy, resident)) = self.call(order, look).await;
-            let share = |count: u64| count as f64 * 1e6 / heard.packets.max(1) as f64;
-            let (late, latest) = (share(heard.late_20), heard.latest.as_secs_f64() * 1_000.0);
-            println!(
-                "   {calls} calls: {} up, core {:.0} % busy, {} packets, late by more than 5 ms {:.0}, than 20 ms {late:.0} \
-                 of a million, latest {latest:.1} ms, missing {}, sent up to {:.1} ms late by the telephones; reply p50 {:.1} p99 {:.1} ms, \
-                 {:.0} kB a call",
-                heard.answered,
-                busy * 100.0,
-                heard.packets,
-                share(heard.late_5),
-                heard.missing,
-                heard.behind.as_secs_f64() * 1_000.0,
-                heard.replies.millis(0.5),
-                heard.replies.millis(0.99),
-                (resident - idle) * 1_024.0 / calls as f64,
-            );
-            if heard.unanswered > 0 || heard.late_20 > 0 || heard.missing > 0 {
-                break;
-            }
-            held = calls;
-            memory = (resident - idle) * 1_024.0 / calls as f64;
+            let Some(kilobytes) = self.rung(calls, idle).await else { break };
+            (held, memory) = (calls, kilobytes);
         }
         table.add(name, "calls at once on one core, no packet late", held as f64, "calls", Goal::AtLeast(1_200.0));
         table.add(name, "memory of each of them", memory, "kB", Goal::AtMost(250.0));
     }
 
+    /// So many calls at once, and what each of them took, in kB; `None` where a packet was late.
+    async fn rung(&self, calls: usize, idle: f64) -> Option<f64> {
+        let order = Order { calls, at_once: calls, rate: 40.0, held: None, span: SPAN, talks: true };
+        let look = async |stage: &Self| {
+            while !stage.watch.measuring.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let (began, before) = (Instant::now(), stage.server.busy_seconds());
+            tokio::time::sleep(SPAN - Duration::from_secs(1)).await;
+            let busy = (stage.server.busy_seconds() - before) / began.elapsed().as_secs_f64();
+            (busy, stage.server.resident_mb())
+        };
+        let (mut heard, (busy, resident)) = self.call(order, look).await;
+        let share = |count: u64| count as f64 * 1e6 / heard.packets.max(1) as f64;
+        let (late, latest) = (share(heard.late_20), heard.latest.as_secs_f64() * 1_000.0);
+        println!(
+            "   {calls} calls: {} up, core {:.0} % busy, {} packets, late by more than 5 ms {:.0}, than 20 ms {late:.0} \
+                 of a million, latest {latest:.1} ms, missing {}, sent up to {:.1} ms late by the telephones; reply p50 {:.1} p99 {:.1} ms, \
+                 {:.0} kB a call",
+            heard.answered,
+            busy * 100.0,
+            heard.packets,
+            share(heard.late_5),
+            heard.missing,
+            heard.behind.as_secs_f64() * 1_000.0,
+            heard.replies.millis(0.5),
+            heard.replies.millis(0.99),
+            (resident - idle) * 1_024.0 / calls as f64,
+        );
+        let good = heard.unanswered == 0 && heard.late_20 == 0 && heard.missing == 0;
+        good.then(|| (resident - idle) * 1_024.0 / calls as f64)
+    }
+
     /// Call upon call: what the process has grown by.
     async fn left_behind(&self, table: &mut Table, name: &'static str) {
-        let all = std::env::var("BENCH_CALLS").ok().and_then(|text| text.parse().ok()).unwrap_or(ALL_CALLS);
+        let all = setting("BENCH_CALLS").unwrap_or(ALL_CALLS);
         let order = Order {
             calls: all,
             at_once: 100,
@@ -243,7 +249,13 @@ impl Stage {
         let began = Instant::now();
         let (heard, tenths) = self.call(order, look).await;
         println!("   resident by tenths of the way, MB: {tenths:.0?}; {} calls were not answered", heard.unanswered);
-        table.add(name, "calls one upon another", heard.answered as f64 / began.elapsed().as_secs_f64(), "/s", Goal::None);
+        table.add(
+            name,
+            "calls one upon another",
+            heard.answered as f64 / began.elapsed().as_secs_f64(),
+            "/s",
+            Goal::None,
+        );
         let grown = tenths[9] / tenths[1];
         table.add(name, format!("resident after {all} calls, over after a fifth"), grown, "", Goal::AtMost(1.1));
     }
@@ -270,7 +282,6 @@ async fn speech() -> Receiver {
     let tone = |n: u32| ((f64::from(n) * 440.0 * std::f64::consts::TAU / 24_000.0).sin() * 8_000.0) as i16;
     let pcm: Vec<u8> = (0..ANSWER_SAMPLES).flat_map(|n| tone(n).to_le_bytes()).collect();
     let sound = ok("audio/pcm", &pcm);
-    let reply =
-        move |path: &str, _: &[u8]| if path.ends_with("/speech") { sound.clone() } else { words.clone() };
+    let reply = move |path: &str, _: &[u8]| if path.ends_with("/speech") { sound.clone() } else { words.clone() };
     Receiver::replying(0, Arc::new(reply), None).await
 }

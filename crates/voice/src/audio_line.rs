@@ -8,11 +8,13 @@
 //!
 //! In: orders. Out: events. What fails of speech is told on the timeline, and the call goes on.
 
+mod referral;
 mod speaking;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +31,8 @@ use crate::sound::{Port, SoundEvent, Stream, StreamOptions};
 use crate::speech::{Listening, Speech, Understood, Wishes};
 use crate::timeline::Mark;
 use crate::turn::taking::{Input, SentenceId};
+pub use referral::Referrals;
+use referral::{Followed, Referral};
 use speaking::Speaking;
 
 /// A transfer that nobody has taken after so long has failed.
@@ -43,13 +47,18 @@ pub struct LineParts {
     pub speech: Speech,
     /// Where calls to numbers are to go that the agent hands over: `sip:` and a host, of the trunk.
     pub transfer_host: Option<String>,
+    /// Who calls whom the other side asks for; none: nobody does.
+    pub referrals: Option<Arc<dyn Referrals>>,
     pub tasks: TaskTracker,
 }
 
 /// A call over a trunk.
 pub struct AudioLine {
     leg: Leg,
+    /// The leg is over, and another one is on its way.
+    is_between_legs: bool,
     negotiation: Negotiation,
+    referral: Option<Referral>,
     /// Until there is a stream.
     port: Option<Port>,
     stream: Option<Stream>,
@@ -72,6 +81,10 @@ struct Parts {
     wishes: Wishes,
     recording: Option<PathBuf>,
     transfer_host: Option<String>,
+    referrals: Option<Arc<dyn Referrals>>,
+    ability: Ability,
+    /// Where sound comes in.
+    local: SocketAddr,
     tasks: TaskTracker,
 }
 
@@ -82,21 +95,25 @@ enum Came {
     Understood(Understood),
     Failed(SentenceId, String),
     First(SentenceId),
+    Referral(Followed),
     Late,
 }
 
 impl AudioLine {
     fn new(leg: Leg, negotiation: Negotiation, parts: LineParts, theirs: bool, offer: Option<String>) -> Self {
-        let LineParts { port, speech, transfer_host, tasks, .. } = parts;
+        let local = local_of(&parts);
+        let LineParts { port, speech, transfer_host, tasks, referrals, ability, .. } = parts;
         let wishes = Wishes { language: "en-US".to_owned(), voice: None, speed: 1.0, accurate: false };
         Self {
             leg,
+            is_between_legs: false,
             negotiation,
+            referral: None,
             port: Some(port),
             stream: None,
             listening: None,
             speaking: None,
-            parts: Parts { speech, wishes, recording: None, transfer_host, tasks },
+            parts: Parts { speech, wishes, recording: None, transfer_host, referrals, ability, local, tasks },
             offer,
             theirs,
             ready: VecDeque::new(),
@@ -111,13 +128,14 @@ impl AudioLine {
     #[must_use]
     pub fn arriving(leg: Leg, offer: Option<Vec<u8>>, parts: LineParts) -> Self {
         let offer = offer.map(|offer| String::from_utf8_lossy(&offer).into_owned());
-        Self::new(leg, negotiation(&parts), parts, true, offer)
+        let negotiation = negotiation(&parts.ability, local_of(&parts));
+        Self::new(leg, negotiation, parts, true, offer)
     }
 
     /// Our offer for a call that is placed, and what makes a line of its leg.
     #[must_use]
     pub fn offer(parts: &LineParts) -> (String, Negotiation) {
-        let mut negotiation = negotiation(parts);
+        let mut negotiation = negotiation(&parts.ability, local_of(parts));
         (negotiation.offer(Direction::SendRecv), negotiation)
     }
 
@@ -131,7 +149,8 @@ impl AudioLine {
         let late = self.transfer_until;
         tokio::select! {
             biased;
-            event = self.leg.next() => Came::Leg(event),
+            event = self.leg.next(), if !self.is_between_legs => Came::Leg(event),
+            followed = referral::next(&mut self.referral) => Came::Referral(followed),
             event = next_sound(&mut self.stream) => Came::Sound(event),
             understood = next_words(&mut self.listening) => Came::Understood(understood),
             told = next_spoken(&mut self.speaking) => match told {
@@ -150,14 +169,15 @@ impl AudioLine {
             LegEvent::Answered { answer } => self.on_answer(answer, true).await,
             LegEvent::Confirmed { answer } => self.on_answer(answer, self.theirs).await,
             LegEvent::Offer { offer } => Some(self.answer_again(offer)),
-            // Nobody but the agent hands a caller over.
-            LegEvent::Referred { .. } => {
-                self.leg.order(LegOrder::RefuseReferral(603));
-                Some(signalling("REFER refused".to_owned()))
-            }
+            LegEvent::Referred { to } => Some(self.on_referred(&to)),
             LegEvent::Transfer { status, is_final } => self.on_transfer(status, is_final),
             LegEvent::Key(key) => Some(LineEvent::Key(key)),
             LegEvent::Failed { status } => Some(self.ends(of_status(status))),
+            // Who hands us on may leave at once.
+            LegEvent::Ended(SipEnded::ByThem(_)) if self.referral.is_some() => {
+                self.is_between_legs = true;
+                None
+            }
             LegEvent::Ended(why) => {
                 let end = of_end(&why, self.stream.is_some());
                 Some(self.ends(end))
@@ -268,7 +288,7 @@ impl AudioLine {
             SoundEvent::FirstPacketIn => Some(LineEvent::Mark(Mark::FirstPacketIn)),
             SoundEvent::FirstPacketOut => Some(LineEvent::Mark(Mark::FirstPacketOut)),
             SoundEvent::Quality(quality) => Some(LineEvent::Mark(mark_of(&quality))),
-            SoundEvent::TimedOut if self.held => None,
+            SoundEvent::TimedOut if self.held || self.is_between_legs => None,
             SoundEvent::TimedOut => {
                 self.leg.order(LegOrder::HangUp);
                 Some(self.ends(LineEnd::Lost))
@@ -302,6 +322,7 @@ impl AudioLine {
     fn ends(&mut self, why: LineEnd) -> LineEvent {
         self.listening = None;
         self.speaking = None;
+        self.referral = None;
         self.transfer_until = None;
         LineEvent::Over(why)
     }
@@ -367,6 +388,7 @@ impl Line for AudioLine {
                         self.ready.push_back(LineEvent::Turn(Input::Unspoken(sentence)));
                         Some(LineEvent::Mark(Mark::SpeechFailed(why)))
                     }
+                    Came::Referral(followed) => self.on_followed(followed),
                     Came::Late => {
                         self.transfer_until = None;
                         Some(LineEvent::TransferFailed)
@@ -421,6 +443,11 @@ impl Line for AudioLine {
                 }
             }
             LineOrder::Transfer(to) => self.transfer(&to),
+            // Between two legs there is none to tell; the one that is on its way hangs up when it is dropped.
+            LineOrder::HangUp if self.is_between_legs => {
+                let over = self.ends(LineEnd::WeHungUp);
+                self.ready.push_back(over);
+            }
             LineOrder::HangUp => self.leg.order(LegOrder::HangUp),
         }
     }
@@ -447,12 +474,16 @@ async fn next_spoken(speaking: &mut Option<Speaking>) -> speaking::Told {
     }
 }
 
+/// Where others send their sound.
+fn local_of(parts: &LineParts) -> SocketAddr {
+    SocketAddr::new(parts.address, parts.port.address().port())
+}
+
 /// What is to be agreed on, with a session and a key of its own.
-fn negotiation(parts: &LineParts) -> Negotiation {
-    let local = SocketAddr::new(parts.address, parts.port.address().port());
+fn negotiation(ability: &Ability, local: SocketAddr) -> Negotiation {
     let mut key = [0; 30];
     key.fill_with(rand::random);
-    Negotiation::new(parts.ability.clone(), local, rand::random::<u64>() >> 1, MasterKey::new(key))
+    Negotiation::new(ability.clone(), local, rand::random::<u64>() >> 1, MasterKey::new(key))
 }
 
 fn signalling(what: String) -> LineEvent {

@@ -200,6 +200,8 @@ impl Desk {
             }
             LegOrder::AnswerOffer(sdp) => self.endpoint.answer_offer(call, sdp, now),
             LegOrder::RefuseOffer(status) => self.endpoint.refuse_offer(call, status, now),
+            LegOrder::AcceptReferral => self.endpoint.accept_referral(call, now),
+            LegOrder::ReportReferral(status) => self.endpoint.report_referral(call, status, now),
             LegOrder::RefuseReferral(status) => self.endpoint.refuse_referral(call, status, now),
             LegOrder::Transfer(to) => match Uri::parse(&to) {
                 Ok(uri) => self.endpoint.transfer(call, &uri, now),

@@ -39,6 +39,9 @@ pub enum LegOrder {
     RefuseOffer(u16),
     /// Hand them over: a URI.
     Transfer(String),
+    /// We call whom they ask for, and tell them how it goes; from 200 on that is the last word.
+    AcceptReferral,
+    ReportReferral(u16),
     RefuseReferral(u16),
     HangUp,
     /// Nobody leads the call any more: it is hung up, or refused so that another server may take it.

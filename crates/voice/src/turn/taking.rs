@@ -430,10 +430,7 @@ impl TurnTaking {
     /// They are asked to say it again, unless there is something to be answered, or they are at it.
     fn misheard(&mut self) {
         self.caller.partial.clear();
-        if matches!(self.floor, Floor::Listening)
-            && self.caller.speaking_since.is_none()
-            && !self.caller.has_words()
-        {
+        if matches!(self.floor, Floor::Listening) && self.caller.speaking_since.is_none() && !self.caller.has_words() {
             self.caller.ended_at = None;
             let apology = self.manners.apology.clone();
             self.greet(&apology);

@@ -2,6 +2,7 @@
 //!
 //! In: trunks as they are known, and calls to place. Out: lines with sound. Calls that come are brought to the exchange.
 
+mod referrals;
 mod speech;
 mod tls;
 
@@ -100,6 +101,7 @@ impl SipNetwork {
     fn take_calls(&self, mut arriving: mpsc::UnboundedReceiver<ArrivingLeg>, exchange: Exchange) {
         let (app, floor, speech, tasks) =
             (self.app.clone(), self.floor.clone(), self.speech.clone(), self.tasks.clone());
+        let signalling = self.signalling.clone();
         self.tasks.spawn(async move {
             while let Some(arriving) = arriving.recv().await {
                 let ArrivingLeg { leg, offer, from, to, trunks, local, remote } = arriving;
@@ -116,6 +118,7 @@ impl SipNetwork {
                     address: sound_address(&app, local, remote.ip()),
                     speech: speech.clone(),
                     transfer_host: Some(trunk.and_then(host_of).unwrap_or_else(|| remote.to_string())),
+                    referrals: trunk.and_then(|trunk| referrals::over(&app, &signalling, trunk, &to, &from)),
                     tasks: tasks.clone(),
                 };
                 let arrival = Arrival { from: pii::phone(number(from)), to, trunks, over: "sip" };
@@ -148,6 +151,7 @@ impl SipNetwork {
             address: IpAddr::from([127, 0, 0, 1]),
             speech: self.speech.clone(),
             transfer_host: host_of(trunk),
+            referrals: referrals::over(&self.app, &self.signalling, trunk, &call.from, &call.to),
             tasks: self.tasks.clone(),
         };
         let order = PlaceOrder {

@@ -86,7 +86,7 @@ impl Account {
             same(&format!("conversation {id}"), model, shown_fields)?;
             order.push(nth);
         }
-        let touched = std::mem::take(&mut self.spoken_at_work);
+        let touched = std::mem::take(&mut self.spoken_together);
         let top = self.order.iter().take_while(|nth| touched.contains(nth)).count();
         let (mut new, mut known) = (order[..top.min(order.len())].to_vec(), self.order[..top].to_vec());
         new.sort_unstable();

@@ -214,7 +214,16 @@ impl Stage {
             if order.once.is_some() && another() && judge::refused(answer, 409, "IDEMPOTENCY_IN_PROGRESS").is_ok() {
                 continue;
             }
+            let before = Who::BOTH.map(|who| world.of(who).messages.len());
             world.judge(order, &url, answer)?;
+            // Each has its time when it begins, and stands when it commits: of two at once, the one that stands first may have
+            // the later time.
+            for (who, before) in Who::BOTH.into_iter().zip(before) {
+                let account = world.of_mut(who);
+                if account.messages.len() > before {
+                    account.spoken_together.extend(account.order.first());
+                }
+            }
         }
         if works {
             world.work();

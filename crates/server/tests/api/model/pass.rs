@@ -230,7 +230,7 @@ impl World {
             self.received(&from, &to, &body, segments, media);
             if let Some((who, _)) = self.holder(&to) {
                 let account = self.of_mut(who);
-                account.spoken_at_work.extend(account.order.first());
+                account.spoken_together.extend(account.order.first());
             }
         }
         let now = self.now;

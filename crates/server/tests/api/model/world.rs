@@ -65,8 +65,8 @@ pub struct Account {
     pub webhooks: Vec<Webhook>,
     pub deliveries: Vec<Delivery>,
     pub counts: Vec<Count>,
-    /// Conversations that texts came into while all were at work: in which order, nobody can say.
-    pub spoken_at_work: Vec<usize>,
+    /// Conversations that messages came into at the same time: in which order, nobody can say.
+    pub spoken_together: Vec<usize>,
     pub once: BTreeMap<u8, Kept>,
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use offhook_voice::speech::{
-    Deepgram, DeepgramSettings, Espeak, Flite, OpenAi, OpenAiSettings, Patience, PocketSphinx, Speaker, Speech, SpeechError, Transcriber,
+    Deepgram, DeepgramSettings, Espeak, Flite, OpenAi, OpenAiSettings, Patience, PocketSphinx, Speaker, Speech,
+    SpeechError, Transcriber,
 };
 use tokio_util::task::TaskTracker;
 
