@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -109,6 +112,62 @@ rtp_timeout 60
     assert rate == sound.RATE
     assert sound.understood(tmp_path, caller, grammar) == ["book a table", "cancel my order", "thank you goodbye"]
     assert sound.understood(tmp_path, agent, grammar) == answers
+
+
+class Speaker:
+    """A server with OpenAI's /audio/speech that can't say some texts, and keeps what it was asked for."""
+
+    def __init__(self, fails: str) -> None:
+        self.asked: list[str] = []
+        speaker = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                text = json.loads(self.rfile.read(int(self.headers["content-length"])))["input"]
+                speaker.asked.append(text)
+                body = b"" if fails in text else b"\x00\x10\x00\xf0" * 2_400
+                self.send_response(200 if body else 503)
+                self.send_header("content-type", "audio/pcm")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_what_can_not_be_spoken_is_apologised_for(tmp_path):
+    speaker = Speaker(fails="secret")
+    home = tmp_path / "offhook"
+    home.mkdir()
+    says = {"5": [{"text": "The secret is out."}], "9": [{"text": "Goodbye.", "hangup": True}]}
+    voice = f'[voice.speech]\ntts = "openai"\ntts_base_url = "{speaker.url}"\ntts_model = "mouth"\n'
+    offhook = Offhook(home, {"line": 'networks = ["127.0.0.1/32"]'}, lambda words, _: says.get(words, []), voice=voice)
+    sipp = Sipp(tmp_path, Caller(offhook.number()).stands().press("5#").pause(3_000).press("9#").is_ended(), to=offhook.sip_port)
+    try:
+        sipp.ends_well()
+        call = offhook.over(offhook.newest())
+        ended = offhook.agent.told("agent.call_ended", call["id"])
+        assert speaker.asked[:2] == ["The secret is out."] * 2
+        assert "".join(speaker.asked[2:-1]).startswith("I'm sorry"), speaker.asked
+        assert speaker.asked[-1] == "Goodbye."
+        said = [turn["content"] for turn in ended["transcript"] if turn["role"] == "agent"]
+        assert said[-1] == "Goodbye." and not any("secret" in text for text in said), said
+        assert "speech_failed" in [mark["name"] for mark in offhook.get(f"/v1/calls/{call['id']}/trace")["data"]]
+        offhook.stop()
+    finally:
+        sipp.stop()
+        speaker.stop()
+        offhook.process.kill()
 
 
 NUMBERS = "zero one two three four five six seven eight nine".split()

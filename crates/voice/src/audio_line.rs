@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::host::Plan;
 use crate::line::{Line, LineEnd, LineEvent, LineOrder};
 use crate::signalling::{Leg, LegEvent, LegOrder, SipEnded};
-use crate::sound::{Port, SoundEvent, Stream, StreamOptions};
+use crate::sound::{Listens, Port, SoundEvent, Stream, StreamOptions};
 use crate::speech::{Listening, Speech, Understood, Wishes};
 use crate::timeline::Mark;
 use crate::turn::taking::{Input, SentenceId};
@@ -209,8 +209,12 @@ impl AudioLine {
     /// Sound begins.
     async fn begin(&mut self, agreed: &Agreed) {
         let Some(port) = self.port.take() else { return };
-        let options =
-            StreamOptions { recording: self.parts.recording.clone(), listens: self.parts.speech.transcriber.is_some() };
+        let listens = match &self.parts.speech.transcriber {
+            None => Listens::Nobody,
+            Some(transcriber) if transcriber.hears_silence() => Listens::ToAll,
+            Some(_) => Listens::ToSpeech,
+        };
+        let options = StreamOptions { recording: self.parts.recording.clone(), listens };
         let stream = port.begin(agreed, options);
         if let Some(speaker) = self.parts.speech.speaker.clone() {
             let speaking = Speaking::begin(speaker, self.parts.wishes.clone(), stream.mouth(), &self.parts.tasks);

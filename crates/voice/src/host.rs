@@ -30,8 +30,8 @@ pub trait CallHost: Send + Sync + 'static {
     /// Both can hear each other: from now on it costs.
     async fn answered(&self, call: &CallId);
 
-    /// A turn for the transcript.
-    async fn said(&self, call: &CallId, turn: Turn);
+    /// A turn for the transcript, and what the timeline has since the last time: kept together.
+    async fn said(&self, call: &CallId, turn: Turn, marks: Vec<Marked>);
 
     /// What the timeline has since the last time.
     async fn marked(&self, call: &CallId, marks: Vec<Marked>);

@@ -119,7 +119,8 @@ impl CallHost for HostCalls {
         .await;
     }
 
-    async fn said(&self, call: &CallId, turn: Turn) {
+    async fn said(&self, call: &CallId, turn: Turn, marks: Vec<Marked>) {
+        let marks: Vec<CallMark> = marks.iter().map(kept_mark).collect();
         let (id, at) = self.ids_of(call).next_kept(self.app.now());
         let turn = SpokenTurn {
             id,
@@ -132,10 +133,12 @@ impl CallHost for HostCalls {
             at,
         };
         until_kept("a call's turn", || {
-            let (call, turn) = (call.clone(), turn.clone());
+            let (call, turn, marks) = (call.clone(), turn.clone(), marks.clone());
             self.app.store.write::<_, StoreError>(async move |tx: &mut Tx| {
                 let Some(open) = tx.open_call(&call).await? else { return Ok(()) };
-                tx.of(&open.account_id).insert_call_turn(&call, &turn).await
+                let mut scope = tx.of(&open.account_id);
+                scope.insert_call_turn(&call, &turn).await?;
+                scope.insert_call_marks(&call, &marks).await
             })
         })
         .await;

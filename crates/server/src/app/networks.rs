@@ -1,6 +1,6 @@
 //! What calls go over from this node: the sandbox's network, and SIP. In: a call to place, and calls that come. Out: lines.
 
-mod sip;
+pub mod sip;
 
 use std::sync::Arc;
 

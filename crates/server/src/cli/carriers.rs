@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use offhook_carriers::Finding;
 use offhook_carriers::smpp::{self, TriedBind};
+use offhook_voice::signalling::Pinged;
 use tokio::time::{Duration, timeout};
 
 use super::{Failure, ask_operator, print};
+use crate::app::networks::sip::ping::ping;
 use crate::app::operator::{CarrierCondition, CarrierState, Links, OperatorCommand, OperatorReport};
 use crate::config::carriers::{Link, Sip, Smpp};
 use crate::config::{Config, Purpose};
@@ -162,12 +164,23 @@ async fn check_smpp(config: &Config, name: &str, link: &Smpp) -> Result<Vec<Find
     Ok(found)
 }
 
-/// Whether the hosts of its addresses are to be found, and whether it has numbers.
+/// Whether anybody is at its addresses, and whether it has numbers.
 #[allow(clippy::disallowed_methods, reason = "the operator's own addresses, of which nothing is asked here")]
 async fn check_sip(config: &Config, name: &str, link: &Sip) -> Result<Vec<Finding>, String> {
-    let registrar = link.registration.as_ref().map(|registration| &registration.registrar);
+    let registrar = link.registration.iter().map(|registration| &registration.registrar);
     let mut found = Vec::new();
-    for address in link.targets.iter().map(|target| &target.sip_uri).chain(registrar) {
+    for pinged in ping(config, name, link).await.map_err(|error| error.to_string())? {
+        found.push(match pinged {
+            Pinged { uri, remote: Some(at), status: Some(status) } => {
+                Finding::Good(format!("{uri} is at {} and answers (OPTIONS: {status})", at.ip()))
+            }
+            Pinged { uri, remote: Some(at), status: None } => {
+                Finding::Bad(format!("{uri} is at {} and does not answer", at.ip()))
+            }
+            Pinged { uri, remote: None, .. } => Finding::Bad(format!("{uri}: its host is not found")),
+        });
+    }
+    for address in registrar {
         let host = (address.host().to_owned(), address.port().unwrap_or(5060));
         let uri = address.as_str();
         found.push(match tokio::net::lookup_host(host).await.map(|mut all| all.next()) {

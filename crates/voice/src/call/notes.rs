@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::host::{CallHost, Ended};
-use crate::timeline::{Mark, Timeline};
+use crate::timeline::{Mark, Marked, Timeline};
 use crate::turn::taking::Turn;
 
 /// The conversation's end.
@@ -21,8 +21,8 @@ pub struct Notes {
 enum Note {
     Rings,
     Answered,
-    Said(Turn),
-    Marked(Vec<crate::timeline::Marked>),
+    Said(Turn, Vec<Marked>),
+    Marked(Vec<Marked>),
     Ended(Ended),
 }
 
@@ -38,7 +38,7 @@ async fn keep(call: CallId, host: Arc<dyn CallHost>, mut notes: mpsc::UnboundedR
         match note {
             Note::Rings => host.rings(&call).await,
             Note::Answered => host.answered(&call).await,
-            Note::Said(turn) => host.said(&call, turn).await,
+            Note::Said(turn, marks) => host.said(&call, turn, marks).await,
             Note::Marked(marks) => host.marked(&call, marks).await,
             Note::Ended(ended) => host.ended(&call, ended).await,
         }
@@ -65,20 +65,14 @@ impl Notes {
 
     /// A turn is also when the timeline is kept.
     pub fn said(&mut self, turn: Turn) {
-        self.note(Note::Said(turn));
-        self.keep_timeline();
+        let marks = self.timeline.take();
+        self.note(Note::Said(turn, marks));
     }
 
     pub fn end(mut self, ended: Ended) {
-        self.keep_timeline();
-        self.note(Note::Ended(ended));
-    }
-
-    fn keep_timeline(&mut self) {
         let marks = self.timeline.take();
-        if !marks.is_empty() {
-            self.note(Note::Marked(marks));
-        }
+        self.note(Note::Marked(marks));
+        self.note(Note::Ended(ended));
     }
 
     fn note(&self, note: Note) {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use offhook_sip::endpoint::{CallId, CallOrder, Config, Ended, Endpoint, Event, Peer, RegistrationId, Target};
+use offhook_sip::endpoint::{CallId, CallOrder, Config, Ended, Endpoint, Event, Peer, PingId, RegistrationId, Target};
 use offhook_sip::message::{HeaderName, Host, NameAddr, Request, Uri};
 use offhook_sip::nat::Advertised;
 use offhook_sip::registration::{RegistrationOrder, RegistrationState};
@@ -30,6 +30,12 @@ pub enum Order {
         offer: Vec<u8>,
         answer: oneshot::Sender<Result<Leg, PlaceError>>,
     },
+    /// Is somebody there? The status of the answer, if any comes.
+    Ping {
+        target: Box<Target>,
+        host: String,
+        answer: oneshot::Sender<Option<u16>>,
+    },
     Leg(CallId, LegOrder),
     Trunks(Vec<Trunk>),
     /// A registrar was found.
@@ -49,6 +55,7 @@ pub struct Desk {
     orders: mpsc::UnboundedSender<Order>,
     arrivals: mpsc::UnboundedSender<ArrivingLeg>,
     legs: HashMap<CallId, mpsc::UnboundedSender<LegEvent>>,
+    pings: HashMap<PingId, oneshot::Sender<Option<u16>>>,
     trunks: Vec<Trunk>,
     registrations: HashMap<String, (RegistrationId, RegistrationStatus)>,
     tell: watch::Sender<Vec<RegistrationStatus>>,
@@ -73,6 +80,7 @@ impl Desk {
             orders,
             arrivals,
             legs: HashMap::new(),
+            pings: HashMap::new(),
             trunks: Vec::new(),
             registrations: HashMap::new(),
             tell,
@@ -136,6 +144,11 @@ impl Desk {
             Order::Place { order, targets, offer, answer } => {
                 // Who no longer waits drops the leg, which hangs up.
                 let _ = answer.send(self.place(*order, targets, offer));
+            }
+            Order::Ping { target, host, answer } => {
+                self.sockets.is_named(target.flow.remote, host);
+                let ping = self.endpoint.ping(&target, Instant::now());
+                self.pings.insert(ping, answer);
             }
             Order::Leg(call, order) => self.on_leg_order(call, order),
             Order::Trunks(trunks) => self.learn(trunks),
@@ -254,7 +267,13 @@ impl Desk {
             Event::Ended { call, why } => self.tell_last(call, LegEvent::Ended(why)),
             Event::Registered { registration, .. } => self.registered(registration, true, 200),
             Event::Unregistered { registration, status } => self.registered(registration, false, status),
-            Event::OfferAnswered { .. } | Event::OfferRefused { .. } | Event::Pong { .. } => {}
+            Event::Pong { ping, status } => {
+                if let Some(answer) = self.pings.remove(&ping) {
+                    // Who no longer waits has an answer of his own.
+                    let _ = answer.send(status);
+                }
+            }
+            Event::OfferAnswered { .. } | Event::OfferRefused { .. } => {}
         }
     }
 

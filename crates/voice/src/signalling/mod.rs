@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use offhook_sip::endpoint::{Config, Pace};
+use offhook_sip::endpoint::{Config, Pace, Target};
+use offhook_sip::message::Uri;
 use offhook_sip::nat::Advertised;
 use rustls::{ClientConfig, ServerConfig};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -130,6 +131,16 @@ pub enum PlaceError {
     Stopped,
 }
 
+/// What an address of a trunk answered when it was asked whether it is there (OPTIONS, RFC 3261 §11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pinged {
+    pub uri: String,
+    /// Which of its addresses; none: it has none, or none that may be called.
+    pub remote: Option<SocketAddr>,
+    /// Any status is a sign of life; none: nothing came in time.
+    pub status: Option<u16>,
+}
+
 /// A registration as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrationStatus {
@@ -211,6 +222,39 @@ impl Signalling {
         let order = Order::Place { order: Box::new(order), targets, offer, answer };
         self.orders.send(order).map_err(|_| PlaceError::Stopped)?;
         placed.await.map_err(|_| PlaceError::Stopped)?
+    }
+
+    /// Asks all addresses of a trunk whether they are there, each for so long.
+    pub async fn ping(&self, trunk: &Trunk, patience: Duration) -> Vec<Pinged> {
+        let mut asked = Vec::new();
+        for target in &trunk.targets {
+            let uri = &target.uri;
+            let nowhere = Pinged { uri: uri.clone(), remote: None, status: None };
+            let Ok(parsed) = Uri::parse(uri) else {
+                asked.push((nowhere, None));
+                continue;
+            };
+            let flows = places::flows(&parsed, trunk, &self.listeners, &self.may_reach).await.unwrap_or_default();
+            if flows.is_empty() {
+                asked.push((nowhere, None));
+            }
+            for (flow, host) in flows {
+                let target = Target { uri: parsed.clone(), flow, priority: target.priority, weight: target.weight };
+                let (answer, answered) = oneshot::channel();
+                let _ = self.orders.send(Order::Ping { target: Box::new(target), host, answer });
+                asked.push((Pinged { uri: uri.clone(), remote: Some(flow.remote), status: None }, Some(answered)));
+            }
+        }
+        let until = tokio::time::Instant::now() + patience;
+        let mut all = Vec::with_capacity(asked.len());
+        for (mut pinged, answered) in asked {
+            if let Some(answered) = answered {
+                pinged.status =
+                    tokio::time::timeout_at(until, answered).await.ok().and_then(|told| told.ok().flatten());
+            }
+            all.push(pinged);
+        }
+        all
     }
 
     /// The registrations that trunks want.

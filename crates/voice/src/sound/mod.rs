@@ -32,7 +32,7 @@ pub use figures::{Figures, Lateness};
 use ports::Ports;
 pub use ports::{NoPort, Port};
 use recorder::Recorder;
-pub use stream::{Closed, Mouth, Stream, StreamOptions};
+pub use stream::{Closed, Listens, Mouth, Stream, StreamOptions};
 use thread::Command;
 
 /// How sound is paced.
@@ -50,8 +50,9 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq)]
 pub enum SoundEvent {
     SpeechBegan,
+    /// Behind all that was heard of it.
     SpeechEnded,
-    /// What the caller says, 60 ms at a time, at so many samples a second; where somebody listens.
+    /// What the caller says, in pieces, at so many samples a second; where somebody listens.
     Heard {
         samples: Vec<i16>,
         rate: u32,
@@ -112,10 +113,12 @@ impl Floor {
     /// Takes two ports for a call's sound and its reports. Dropped, they are free again.
     ///
     /// # Errors
-    /// [`NoPort`]: all are taken.
+    /// [`NoPort`]: all are taken, or no thread is left.
     pub fn open(&self) -> Result<Port, NoPort> {
-        let n = self.next.fetch_add(1, Ordering::Relaxed) % self.threads.len();
-        let worker = &self.threads[n];
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let all = (0..self.threads.len()).map(|n| &self.threads[first.wrapping_add(n) % self.threads.len()]);
+        // One that has panicked has no calls any more.
+        let worker = all.into_iter().find(|worker| worker.works()).ok_or_else(NoPort::without_threads)?;
         self.ports.take(worker.commands.clone(), worker.waker.clone(), self.recorder.clone(), self.limits)
     }
 
@@ -127,6 +130,11 @@ impl Floor {
 }
 
 impl Worker {
+    fn works(&self) -> bool {
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        handle.as_ref().is_some_and(|handle| !handle.is_finished())
+    }
+
     fn start(n: usize, lateness: Arc<Lateness>) -> std::io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);

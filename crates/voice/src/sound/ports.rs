@@ -24,6 +24,12 @@ const BUFFER: usize = 128 * 1024;
 #[error("no port is free for a call's sound: {0}")]
 pub struct NoPort(std::io::Error);
 
+impl NoPort {
+    pub(super) fn without_threads() -> Self {
+        Self(std::io::Error::other("the threads that pace sound have ended"))
+    }
+}
+
 pub struct Ports {
     bind: IpAddr,
     range: Option<RangeInclusive<u16>>,

@@ -26,8 +26,18 @@ const WAITING: usize = 48_000;
 pub struct StreamOptions {
     /// The file to record into.
     pub recording: Option<PathBuf>,
-    /// Whether somebody wants to hear what the caller says.
-    pub listens: bool,
+    pub listens: Listens,
+}
+
+/// What of the caller's sound somebody wants to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Listens {
+    #[default]
+    Nobody,
+    /// What is said, from a moment before it was noticed to its end.
+    ToSpeech,
+    /// All of it, also silence.
+    ToAll,
 }
 
 /// What became of a stream.

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::figures::Lateness;
 use super::recorder::{Recorded, Writer};
-use super::stream::Shared;
+use super::stream::{Listens, Shared};
 use super::{SoundEvent, WAKE};
 use crate::turn::speech::{Change, Rate, SpeechDetector};
 use crate::turn::taking::SentenceId;
@@ -29,8 +29,11 @@ const GROUPS: usize = 10;
 const STEP: Duration = Duration::from_millis(2);
 /// A thread that was held up for longer does not catch up: its calls have lost that time.
 const MOST_BEHIND: Duration = Duration::from_millis(500);
-/// Frames that are handed to whoever listens at a time.
-const HEARD_FRAMES: usize = 3;
+/// Milliseconds that are handed to whoever listens at a time: to all, and to speech.
+const PIECE: usize = 100;
+const PIECE_OF_SPEECH: usize = 200;
+/// Speech begins so many milliseconds before it is noticed, at most.
+const BEFORE_SPEECH: usize = 400;
 /// Frames between two reports of how far a sentence is, and of how well all is heard.
 const PLAYING_EVERY: u64 = 5;
 const QUALITY_EVERY: u64 = 250;
@@ -58,7 +61,7 @@ pub struct Beginning {
     pub tell: mpsc::UnboundedSender<SoundEvent>,
     pub shared: Arc<Shared>,
     pub recording: Option<(Writer, u32)>,
-    pub listens: bool,
+    pub listens: Listens,
 }
 
 pub enum Do {
@@ -78,9 +81,14 @@ pub fn run(mut poll: Poll, commands: &Receiver<Command>, lateness: &Lateness) {
     let mut events = Events::with_capacity(1024);
     let (mut due, mut group) = (Instant::now(), 0);
     loop {
-        let wait = due.saturating_duration_since(Instant::now());
+        // Without calls it sleeps until it is told of one.
+        let is_idle = room.calls.is_empty();
+        let wait = (!is_idle).then(|| due.saturating_duration_since(Instant::now()));
         // An interrupted wait is a short one.
-        let _ = poll.poll(&mut events, Some(wait));
+        let _ = poll.poll(&mut events, wait);
+        if is_idle {
+            due = Instant::now();
+        }
         for event in &events {
             if event.token() != WAKE {
                 room.receive(event.token());
@@ -124,8 +132,7 @@ struct Call {
     detector: SpeechDetector,
     heard_rate: u32,
     playout: Playout,
-    /// What the caller said, for whoever listens.
-    heard: Option<Vec<i16>>,
+    ear: Ear,
     recording: Option<Tape>,
     packets: (bool, bool),
 }
@@ -156,7 +163,7 @@ impl Room {
             detector: SpeechDetector::new(rate_of(rate)),
             heard_rate: rate,
             playout: Playout::default(),
-            heard: listens.then(Vec::new),
+            ear: Ear { listens, speech: false, heard: Vec::new() },
             recording: recording.map(|(writer, rate)| Tape::new(writer, rate)),
             packets: (false, false),
         };
@@ -208,8 +215,14 @@ impl Room {
                 call.shared.room.notify_waiters();
             }
             Do::Renegotiate(agreed) => {
+                let before = call.session.spoken_rate();
                 call.session.renegotiate(&agreed, Instant::now());
-                call.shared.rate.store(call.session.spoken_rate(), Ordering::Relaxed);
+                let rate = call.session.spoken_rate();
+                call.shared.rate.store(rate, Ordering::Relaxed);
+                if rate != before {
+                    let waiting = call.playout.change_rate(before, rate);
+                    call.shared.waiting.store(waiting, Ordering::Relaxed);
+                }
             }
             Do::Close(tell) => {
                 let closed = self.close(id, registry, lateness);
@@ -267,23 +280,15 @@ impl Call {
             let _ = self.tell.send(SoundEvent::TimedOut);
         }
         if tick.rate != self.heard_rate {
+            self.ear.hand_on(self.heard_rate, &self.tell);
+            // What was not wanted is of the former rate.
+            self.ear.heard.clear();
             self.heard_rate = tick.rate;
-            self.detector = SpeechDetector::new(rate_of(tick.rate));
+            self.detector.set_rate(rate_of(tick.rate));
         }
-        let tell = &self.tell;
-        self.detector.listen(tick.heard, |change| {
-            let event = match change {
-                Change::Began(_) => SoundEvent::SpeechBegan,
-                Change::Ended(_) => SoundEvent::SpeechEnded,
-            };
-            let _ = tell.send(event);
-        });
-        if let Some(heard) = &mut self.heard {
-            heard.extend_from_slice(tick.heard);
-            if heard.len() >= tick.heard.len() * HEARD_FRAMES {
-                let _ = self.tell.send(SoundEvent::Heard { samples: std::mem::take(heard), rate: tick.rate });
-            }
-        }
+        let (tell, ear) = (&self.tell, &mut self.ear);
+        ear.hear(tick.heard, tick.rate, tell);
+        self.detector.listen(tick.heard, |change| ear.notices(change, tick.rate, tell));
         if let Some(tape) = &mut self.recording {
             tape.frame(tick.frame, said.frame.as_deref(), spoken_rate, tick.heard, tick.rate);
         }
@@ -300,6 +305,62 @@ impl Call {
             tape.flush();
         }
         (self.session.quality(), self.session.length())
+    }
+}
+
+/// What somebody hears of a call.
+struct Ear {
+    listens: Listens,
+    /// Somebody speaks.
+    speech: bool,
+    /// What was not handed on yet.
+    heard: Vec<i16>,
+}
+
+impl Ear {
+    fn hear(&mut self, samples: &[i16], rate: u32, tell: &mpsc::UnboundedSender<SoundEvent>) {
+        let within = |millis: usize| rate as usize / 1_000 * millis;
+        let piece = match self.listens {
+            Listens::Nobody => return,
+            Listens::ToAll => within(PIECE),
+            Listens::ToSpeech if self.speech => within(PIECE_OF_SPEECH),
+            Listens::ToSpeech => {
+                // Not for each frame.
+                if self.heard.len() >= 2 * within(BEFORE_SPEECH) {
+                    self.heard.drain(..self.heard.len() - within(BEFORE_SPEECH));
+                }
+                usize::MAX
+            }
+        };
+        self.heard.extend_from_slice(samples);
+        if self.heard.len() >= piece {
+            self.hand_on(rate, tell);
+        }
+    }
+
+    fn notices(&mut self, change: Change, rate: u32, tell: &mpsc::UnboundedSender<SoundEvent>) {
+        match change {
+            Change::Began(_) => {
+                self.speech = true;
+                let surplus = self.heard.len().saturating_sub(rate as usize / 1_000 * BEFORE_SPEECH);
+                self.heard.drain(..surplus);
+                let _ = tell.send(SoundEvent::SpeechBegan);
+            }
+            Change::Ended(_) => {
+                self.hand_on(rate, tell);
+                self.speech = false;
+                let _ = tell.send(SoundEvent::SpeechEnded);
+            }
+        }
+    }
+
+    fn hand_on(&mut self, rate: u32, tell: &mpsc::UnboundedSender<SoundEvent>) {
+        let wanted = self.speech || self.listens == Listens::ToAll;
+        if !self.heard.is_empty() && wanted {
+            let next = Vec::with_capacity(self.heard.len());
+            let samples = std::mem::replace(&mut self.heard, next);
+            let _ = tell.send(SoundEvent::Heard { samples, rate });
+        }
     }
 }
 
@@ -356,6 +417,25 @@ impl Playout {
         self.waiting.extend(keys.chars().map(item));
     }
 
+    /// What waits is to be said at another rate; how many samples that is.
+    fn change_rate(&mut self, from: u32, to: u32) -> usize {
+        let mut waiting = 0;
+        for item in &mut self.waiting {
+            let Item::Samples(_, samples) = item else { continue };
+            if let Some(mut resampler) = Resampler::new(from, to) {
+                let mut changed = Vec::new();
+                resampler.push(samples.make_contiguous(), &mut changed);
+                *samples = changed.into();
+            }
+            waiting += samples.len();
+        }
+        if let Some(now) = &mut self.now {
+            now.said = (now.said as u64 * u64::from(to) / u64::from(from)) as usize;
+        }
+        self.tail.clear();
+        waiting
+    }
+
     /// What is being said fades; the rest is forgotten.
     fn hush(&mut self) {
         if let Some(Item::Samples(_, samples)) = self.waiting.front() {
@@ -369,7 +449,11 @@ impl Playout {
 
     fn frame(&mut self, length: usize, session: &mut Session, tell: &mpsc::UnboundedSender<SoundEvent>) -> Said {
         self.frames += 1;
+        if self.waiting.is_empty() && self.tail.is_empty() {
+            return Said { frame: None, taken: 0 };
+        }
         let mut frame: Vec<i16> = std::mem::take(&mut self.tail);
+        frame.reserve_exact(length);
         let (mut taken, before) = (0, self.now.as_ref().map(|now| now.sentence));
         while frame.len() < length {
             match self.waiting.front_mut() {
@@ -491,7 +575,9 @@ impl Track {
 
     fn flush(&mut self, writer: &Writer) {
         if !self.gathered.is_empty() {
-            writer.add(self.channel, self.place, std::mem::take(&mut self.gathered));
+            // As many as there were: they are not to grow again.
+            let next = Vec::with_capacity(self.gathered.len());
+            writer.add(self.channel, self.place, std::mem::replace(&mut self.gathered, next));
         }
     }
 }

@@ -75,6 +75,11 @@ impl Transcriber for Deepgram {
         &self.settings.model
     }
 
+    /// It goes by the time of what it hears.
+    fn hears_silence(&self) -> bool {
+        true
+    }
+
     /// The connection is opened beside the call, which does not wait for it.
     async fn listen(&self, wishes: &Wishes, rate: u32) -> Result<Box<dyn Listening>, SpeechError> {
         let (to, heard) = mpsc::unbounded_channel();

@@ -25,6 +25,11 @@ pub trait Transcriber: Send + Sync {
     /// For logs and traces.
     fn name(&self) -> &str;
 
+    /// Whether it wants what is between what callers say, too.
+    fn hears_silence(&self) -> bool {
+        false
+    }
+
     /// Begins to listen to one caller, whose sound has so many samples in a second.
     ///
     /// # Errors

@@ -94,13 +94,13 @@ impl Transcriber for PocketSphinx {
         "pocketsphinx"
     }
 
-    async fn listen(&self, _: &Wishes, rate: u32) -> Result<Box<dyn Listening>, SpeechError> {
+    async fn listen(&self, _: &Wishes, _: u32) -> Result<Box<dyn Listening>, SpeechError> {
         let (program, grammar) = (self.program.clone(), self.grammar.clone());
         let transcribe = move |samples: Vec<i16>| {
             let (program, grammar) = (program.clone(), grammar.clone());
             async move { understand(program, grammar, samples).await }
         };
-        Ok(Box::new(Utterances::new(rate, self.tasks.clone(), transcribe)))
+        Ok(Box::new(Utterances::new(self.tasks.clone(), transcribe)))
     }
 }
 

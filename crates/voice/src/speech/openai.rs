@@ -239,13 +239,13 @@ impl Transcriber for OpenAi {
         &self.settings.model
     }
 
-    async fn listen(&self, wishes: &Wishes, rate: u32) -> Result<Box<dyn Listening>, SpeechError> {
+    async fn listen(&self, wishes: &Wishes, _: u32) -> Result<Box<dyn Listening>, SpeechError> {
         let (server, language) = (self.clone(), wishes.language.clone());
         let transcribe = move |samples: Vec<i16>| {
             let (server, language) = (server.clone(), language.clone());
             async move { server.transcribe(&samples, &language).await }
         };
-        Ok(Box::new(Utterances::new(rate, self.tasks.clone(), transcribe)))
+        Ok(Box::new(Utterances::new(self.tasks.clone(), transcribe)))
     }
 }
 

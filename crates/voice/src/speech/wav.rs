@@ -51,9 +51,10 @@ pub fn write(rate: u32, samples: &[i16]) -> Vec<u8> {
         hound::WavSpec { channels: 1, sample_rate: rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
     let mut bytes = Cursor::new(Vec::with_capacity(44 + samples.len() * 2));
     if let Ok(mut writer) = hound::WavWriter::new(&mut bytes, spec) {
-        let written = samples.iter().try_for_each(|sample| writer.write_sample(*sample));
+        let mut samples_in = writer.get_i16_writer(u32::try_from(samples.len()).unwrap_or(u32::MAX));
+        samples.iter().for_each(|sample| samples_in.write_sample(*sample));
         // Memory takes whatever it is given.
-        let _ = written.and_then(|()| writer.finalize());
+        let _ = samples_in.flush().and_then(|()| writer.finalize());
     }
     bytes.into_inner()
 }

@@ -18,6 +18,11 @@ const WINDOW: u32 = 6;
 /// So many chunks in a row that are not voiced end it. Short: how long a pause may be is not decided here.
 const ENDS: u32 = 6;
 
+/// The mean square of what is fainter than any speech on a telephone: 60 dB below the loudest.
+const FAINT: i64 = 33 * 33;
+/// The detector hears so many chunks of it, so that it knows that it is quiet.
+const SETTLES: u32 = 8;
+
 /// How many samples a second there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rate {
@@ -54,6 +59,8 @@ pub struct SpeechDetector {
     history: u32,
     speaking: bool,
     silent_for: u32,
+    /// Chunks in a row that are too faint to be speech.
+    faint_for: u32,
 }
 
 impl fmt::Debug for SpeechDetector {
@@ -79,7 +86,14 @@ impl SpeechDetector {
             history: 0,
             speaking: false,
             silent_for: 0,
+            faint_for: 0,
         }
+    }
+
+    /// The sound comes at another rate from now on; who spoke still does.
+    pub fn set_rate(&mut self, rate: Rate) {
+        self.rate = rate;
+        (self.last, self.phase, self.sum) = (0, 0, 0);
     }
 
     /// Whether somebody speaks, as far as was heard.
@@ -90,36 +104,49 @@ impl SpeechDetector {
 
     /// Listens to what comes next, however long it is. Calls `changed` for each change in it.
     pub fn listen(&mut self, samples: &[i16], mut changed: impl FnMut(Change)) {
-        for sample in samples {
-            self.resample(*sample);
-            if self.rest.len() >= CHUNK {
-                let score = self.detector.predict_i16(&self.rest[..CHUNK]);
-                self.rest.drain(..CHUNK);
-                if let Some(change) = self.weigh(score) {
-                    changed(change);
-                }
+        self.resample(samples);
+        let mut taken = 0;
+        while let Some(chunk) = self.rest[taken..].first_chunk::<CHUNK>().copied() {
+            let score = self.score(&chunk);
+            if let Some(change) = self.weigh(score) {
+                changed(change);
             }
+            taken += CHUNK;
         }
+        self.rest.drain(..taken);
     }
 
-    fn resample(&mut self, sample: i16) {
+    /// The detector is not asked about what is silence beyond doubt, which is half of a call.
+    fn score(&mut self, chunk: &[i16; CHUNK]) -> f32 {
+        let energy: i64 = chunk.iter().map(|sample| i64::from(*sample) * i64::from(*sample)).sum();
+        self.faint_for = if energy < FAINT * CHUNK as i64 { self.faint_for + 1 } else { 0 };
+        if self.faint_for > SETTLES { 0.0 } else { self.detector.predict_i16(chunk) }
+    }
+
+    fn resample(&mut self, samples: &[i16]) {
         match self.rate {
-            Rate::Khz16 => self.rest.push(sample),
+            Rate::Khz16 => self.rest.extend_from_slice(samples),
             Rate::Khz8 => {
-                let between = i32::midpoint(i32::from(self.last), i32::from(sample));
-                self.rest.extend([clamp(between), sample]);
+                let mut last = self.last;
+                self.rest.extend(samples.iter().flat_map(|sample| {
+                    let between = last.midpoint(*sample);
+                    last = *sample;
+                    [between, *sample]
+                }));
+                self.last = last;
             }
             Rate::Khz48 => {
-                // The mean of three keeps out most of what 16 kHz has no room for.
-                self.sum += i32::from(sample);
-                self.phase += 1;
-                if self.phase == 3 {
-                    self.rest.push(clamp(self.sum / 3));
-                    (self.phase, self.sum) = (0, 0);
+                for sample in samples {
+                    // The mean of three keeps out most of what 16 kHz has no room for.
+                    self.sum += i32::from(*sample);
+                    self.phase += 1;
+                    if self.phase == 3 {
+                        self.rest.push(clamp(self.sum / 3));
+                        (self.phase, self.sum) = (0, 0);
+                    }
                 }
             }
         }
-        self.last = sample;
     }
 
     fn weigh(&mut self, score: f32) -> Option<Change> {

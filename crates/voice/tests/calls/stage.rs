@@ -74,7 +74,8 @@ impl CallHost for Platform {
         self.0.write("answered".to_owned());
     }
 
-    async fn said(&self, _: &CallId, turn: Turn) {
+    async fn said(&self, call: &CallId, turn: Turn, marks: Vec<Marked>) {
+        self.marked(call, marks).await;
         let who = if turn.role == Role::User { "user" } else { "agent" };
         self.0.write(format!("{who}: {}", turn.content));
     }

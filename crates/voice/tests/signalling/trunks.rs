@@ -54,6 +54,21 @@ async fn a_trunk_that_leads_nowhere_says_so() {
 }
 
 #[tokio::test]
+async fn an_address_is_asked_whether_anybody_is_there() {
+    let (there, silent) = (Node::open(Strangers::Welcome).await, std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let caller = Node::open(Strangers::Ignored).await;
+    let nobody = format!("sip:{}", silent.local_addr().unwrap());
+    let uris = [&*there.uri(Transport::Udp), &there.uri(Transport::Tls), &nobody, "sip:nobody.invalid"];
+    let pinged = caller.signalling.ping(&trunk_to(&uris), std::time::Duration::from_secs(2)).await;
+    let mut told: Vec<_> = pinged.iter().map(|one| (&*one.uri, one.remote.is_some(), one.status)).collect();
+    // A name may have addresses of a family on which nobody listens.
+    told.dedup();
+    let wanted =
+        [(uris[0], true, Some(200)), (uris[1], true, Some(200)), (uris[2], true, None), (uris[3], false, None)];
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test]
 async fn a_registrar_that_refuses_is_told_of() {
     let registrar = Node::open(Strangers::Refused).await;
     let client = Node::open(Strangers::Ignored).await;

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use offhook_media::sdp::{Direction, Negotiation};
 use offhook_media::srtp::keys::MasterKey;
-use offhook_voice::sound::{Ability, Codec, Floor, Limits, Security, Settings, SoundEvent, Stream, StreamOptions};
+use offhook_voice::sound::{
+    Ability, Codec, Floor, Limits, Listens, Security, Settings, SoundEvent, Stream, StreamOptions,
+};
 use offhook_voice::turn::taking::SentenceId;
 
 pub const RATE: u32 = 8_000;
@@ -47,7 +49,7 @@ pub fn pair(floor: &Floor, codec: Codec, options: [StreamOptions; 2]) -> [Stream
 }
 
 pub fn listening() -> StreamOptions {
-    StreamOptions { listens: true, recording: None }
+    StreamOptions { listens: Listens::ToAll, recording: None }
 }
 
 pub fn sentence(number: usize) -> SentenceId {

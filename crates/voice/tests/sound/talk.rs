@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use offhook_media::codec::Codec;
-use offhook_voice::sound::{Floor, SoundEvent, StreamOptions};
+use offhook_voice::sound::{Floor, Listens, SoundEvent, StreamOptions};
 
 use crate::{RATE, floor, free_ports, hear, listening, pair, sentence, share, tone, until};
 
@@ -82,7 +82,7 @@ async fn who_speaks_faster_than_can_be_heard_waits() {
 async fn a_recording_has_the_agent_on_the_left_and_the_caller_on_the_right() {
     let (floor, folder) = (floor(), tempfile::tempdir().unwrap());
     let file = folder.path().join("deep/call.wav");
-    let recorded = StreamOptions { recording: Some(file.clone()), listens: true };
+    let recorded = StreamOptions { recording: Some(file.clone()), listens: Listens::ToAll };
     let [mut one, other] = pair(&floor, Codec::Pcmu, [recorded, StreamOptions::default()]);
     one.mouth().say(sentence(0), tone(440.0, RATE, 600)).await;
     other.mouth().say(sentence(0), tone(900.0, RATE, 600)).await;

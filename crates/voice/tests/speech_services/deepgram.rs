@@ -27,6 +27,7 @@ struct Connection {
 
 impl Service {
     async fn open() -> (Self, Deepgram) {
+        super::with_tls();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let settings = DeepgramSettings {
             base_url: format!("ws://{}", listener.local_addr().unwrap()).parse().unwrap(),

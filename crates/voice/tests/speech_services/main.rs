@@ -22,6 +22,11 @@ pub fn wishes() -> Wishes {
     Wishes { language: "en-US".to_owned(), voice: None, speed: 1.0, accurate: false }
 }
 
+/// As the server does at its start.
+pub fn with_tls() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 /// So many samples, each of which tells its place.
 pub fn sound(from: i16, count: i16) -> Vec<i16> {
     (from..from + count).collect()

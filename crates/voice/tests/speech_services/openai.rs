@@ -23,6 +23,7 @@ async fn server_with(
     patience: Patience,
     answer: impl Fn(usize) -> Response + Clone + Send + Sync + 'static,
 ) -> (OpenAi, Arc<AtomicUsize>) {
+    super::with_tls();
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
     let handle = move |request: Request| {
@@ -37,7 +38,7 @@ async fn server_with(
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(handle)).await.unwrap() });
+    TaskTracker::new().spawn(async move { axum::serve(listener, Router::new().fallback(handle)).await.unwrap() });
     let settings = OpenAiSettings {
         base_url: format!("http://{address}/v1").parse().unwrap(),
         api_key: None,

@@ -2,6 +2,7 @@
 //!
 //! In: trunks as they are known, and calls to place. Out: lines with sound. Calls that come are brought to the exchange.
 
+pub mod ping;
 mod referrals;
 mod speech;
 mod tls;

@@ -207,8 +207,10 @@ fn ports(reader: &mut Reader) -> Option<RangeInclusive<u16>> {
     if first == 0 && last == 0 {
         return None;
     }
-    if first < 1024 || last <= first {
-        let rule = "must be above voice.media.first_port, which must be 1024 or more, or both 0";
+    let even = first + first % 2;
+    if first < 1024 || last <= even {
+        let rule = "must be above voice.media.first_port, which must be 1024 or more, with room for an even port and the odd \
+                    one above it; or both 0";
         reader.refuse::<()>("voice.media.last_port", rule, None);
     }
     Some(u16::try_from(first).ok()?..=u16::try_from(last).ok()?)
