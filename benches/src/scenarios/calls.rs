@@ -27,7 +27,7 @@ const SILENCE: u8 = 0xff;
 /// What the agent says to it takes three seconds, at 24 kHz.
 const ANSWER_SAMPLES: u32 = 3 * 24_000;
 /// Rungs of the ladder.
-const RUNGS: usize = 200;
+const RUNGS: usize = 100;
 const SPAN: Duration = Duration::from_secs(20);
 const ALL_CALLS: usize = 100_000;
 
@@ -140,7 +140,8 @@ impl Stage {
             calls: 1_000,
             at_once: 10,
             rate: 20.0,
-            held: Some(Duration::from_millis(100)),
+            // None ends in the moment in which another begins.
+            held: Some(Duration::from_millis(125)),
             span: Duration::ZERO,
             talks: false,
         };
@@ -192,7 +193,7 @@ impl Stage {
     async fn most_at_once(&self) -> (usize, f64) {
         let idle = self.server.resident_mb();
         let (mut held, mut memory) = (0, f64::NAN);
-        for rung in 1.. {
+        for rung in 3.. {
             let calls = rung * RUNGS;
             if calls > MOST_CALLERS {
                 break;
