@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 import threading
@@ -112,6 +113,29 @@ rtp_timeout 60
     assert rate == sound.RATE
     assert sound.understood(tmp_path, caller, grammar) == ["book a table", "cancel my order", "thank you goodbye"]
     assert sound.understood(tmp_path, agent, grammar) == answers
+
+
+def test_a_handset_of_the_command_line_talks_with_the_agent(tmp_path, grammar):
+    speech = f'[voice.speech]\nstt = "pocketsphinx"\npocketsphinx_grammar = "{grammar}"\ntts = "flite"\n'
+    home = tmp_path / "offhook"
+    home.mkdir()
+    echo = lambda words, _: [{"text": f"You said {words}.", "hangup": "goodbye" in words}]  # noqa: E731
+    offhook = Offhook(home, {"line": 'networks = ["127.0.0.1/32"]'}, echo, voice=speech)
+    says = sound.silence(1)
+    for text, pause in [("Book a table.", 6), ("Thank you, goodbye.", 10)]:
+        says += sound.spoken(tmp_path, text) + sound.silence(pause)
+    says, keeps = sound.write(tmp_path / "says.wav", says), tmp_path / "both.wav"
+    try:
+        command = [os.environ["OFFHOOK_BIN"], "phone", "call", offhook.number(), "--say", says, "--keep", keeps]
+        done = subprocess.run([*command, "--sip", f"127.0.0.1:{offhook.sip_port}"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and "they hang up" in done.stdout, done
+        assert offhook.agent.asked(offhook.newest()) == ["book a table", "thank you goodbye"]
+        _, (said, heard) = sound.read(keeps)
+        assert sound.understood(tmp_path, said, grammar) == ["book a table", "thank you goodbye"]
+        assert sound.understood(tmp_path, heard, grammar) == ["you said book a table", "you said thank you goodbye"]
+        offhook.stop()
+    finally:
+        offhook.process.kill()
 
 
 class Speaker:

@@ -1,6 +1,10 @@
 //! `offhook phone`: a virtual handset of the sandbox network on the command line.
 
+mod sound;
+
 use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -50,6 +54,15 @@ enum Action {
         /// Characters that the agent says in a second: people speak about 15. 0: everything at once.
         #[arg(long, default_value_t = 60)]
         pace: u32,
+        /// Talk with sound: a WAV that is said. The server must listen for SIP (voice.sip.listen) and welcome strangers.
+        #[arg(long, requires = "keep")]
+        say: Option<PathBuf>,
+        /// A WAV that is written: on the left what was said, on the right what was heard.
+        #[arg(long, requires = "say")]
+        keep: Option<PathBuf>,
+        /// Where the server listens for SIP over UDP.
+        #[arg(long, env = "OFFHOOK_SIP", default_value = "127.0.0.1:5060")]
+        sip: SocketAddr,
         /// The number to call.
         to: String,
     },
@@ -91,7 +104,10 @@ impl Phone {
                     print(&line(&message));
                 }
             }
-            Action::Call { from, pace, to } => call(&network, &from, pace, &to).await?,
+            Action::Call { from, to, say: Some(says), keep: Some(keeps), sip: server, .. } => {
+                sound::call(sound::Call { from, to, says, keeps, server }).await?;
+            }
+            Action::Call { from, pace, to, .. } => call(&network, &from, pace, &to).await?,
             Action::Chat { from, to } => chat(&network, &from, &to).await?,
         }
         Ok(ExitCode::SUCCESS)

@@ -25,8 +25,10 @@ use offhook_media::session::quality::Quality;
 
 use crate::turn::taking::SentenceId;
 pub use offhook_media::codec::Codec;
-pub use offhook_media::sdp::{Ability, Security};
+pub use offhook_media::resample::Resampler;
+pub use offhook_media::sdp::{Ability, Agreed, Direction, Negotiation, Security};
 pub use offhook_media::session::Limits;
+pub use offhook_media::srtp::keys::MasterKey;
 
 pub use figures::{Figures, Lateness};
 use ports::Ports;
