@@ -55,11 +55,17 @@ pub fn is_service_line(destination: &str) -> bool {
 /// A code without a country: no company's begins with 0 or 1, and digits dialled first, or twice, hide none of the lines
 /// that are never texted.
 fn is_service_code(code: &str) -> bool {
-    let is_dialled_first = |before: &str| before.bytes().all(|digit| matches!(digit, b'0' | b'1' | b'9'));
-    code.starts_with(['0', '1'])
-        || is_n11(code)
-        || EVERYWHERE.contains(&code)
-        || EMERGENCY.iter().any(|line| code.strip_suffix(line).is_some_and(is_dialled_first))
+    code.starts_with(['0', '1']) || is_n11(code) || EVERYWHERE.contains(&code) || calls_for_help(code)
+}
+
+/// Whether what somebody dials on a telephone system of their own calls for help in need. Other short codes are its extensions.
+#[must_use]
+pub fn calls_for_help(dialled: &str) -> bool {
+    EMERGENCY.iter().any(|line| dialled.strip_suffix(line).is_some_and(is_dialled_first))
+}
+
+fn is_dialled_first(before: &str) -> bool {
+    before.bytes().all(|digit| matches!(digit, b'0' | b'1' | b'9'))
 }
 
 /// The N11 codes of the North American plan.
@@ -70,6 +76,16 @@ fn is_n11(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extension_is_no_call_for_help() {
+        for extension in ["100", "119", "200", "1001", "0", "4711"] {
+            assert!(!calls_for_help(extension), "{extension}");
+        }
+        for help in ["911", "9911", "112", "0112", "999", "988"] {
+            assert!(calls_for_help(help), "{help}");
+        }
+    }
 
     #[test]
     fn help_in_need_is_known_in_every_spelling() {

@@ -452,7 +452,10 @@ impl Line for AudioLine {
                 let over = self.ends(LineEnd::WeHungUp);
                 self.ready.push_back(over);
             }
-            LineOrder::HangUp => self.leg.order(LegOrder::HangUp),
+            LineOrder::HangUp => {
+                self.referral = None;
+                self.leg.order(LegOrder::HangUp);
+            }
         }
     }
 }

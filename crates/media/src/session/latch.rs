@@ -38,7 +38,8 @@ impl Latch {
             return true;
         }
         let agreed = self.agreed.is_some_and(|agreed| agreed.ip() == from.ip());
-        if sealed || (agreed && self.learnt.is_none()) {
+        // Where a call was handed on, the former party on the same host may still be heard: the very address always counts.
+        if sealed || self.agreed == Some(from) || (agreed && self.learnt.is_none()) {
             self.learn(from, at);
             return true;
         }
@@ -108,6 +109,16 @@ mod tests {
         assert_eq!((latch.sound(), latch.reports()), (Some(at(61_000, 1)), Some(at(61_001, 1))));
         assert!(latch.admits_report(at(61_700, 1), false));
         assert_eq!(latch.reports(), Some(at(61_700, 1)));
+    }
+
+    #[test]
+    fn the_agreed_address_is_believed_also_behind_another_port_of_its_host() {
+        let mut latch = fresh();
+        let now = Instant::now();
+        assert!(latch.admits(at(3000, 1), false, now), "who spoke before, from the same host");
+        assert!(latch.admits(at(4000, 1), false, now));
+        assert!(!latch.admits(at(3000, 1), false, now));
+        assert_eq!(latch.sound(), Some(at(4000, 1)));
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub trait Referrals: Send + Sync {
 /// A leg that is on its way.
 pub(super) enum Referral {
     Placing(BoxFuture<'static, Result<Leg, u16>>, Negotiation),
-    Calling(Leg, Negotiation),
+    /// With the last answer that came before theirs: it counts if theirs has none.
+    Calling(Leg, Negotiation, Option<Vec<u8>>),
 }
 
 /// What became of it.
@@ -39,12 +40,12 @@ pub(super) async fn next(referral: &mut Option<Referral>) -> Followed {
     loop {
         match referral {
             None => return std::future::pending().await,
-            Some(Referral::Calling(leg, _)) => return Followed::Told(leg.next().await),
+            Some(Referral::Calling(leg, ..)) => return Followed::Told(leg.next().await),
             Some(Referral::Placing(placing, _)) => match placing.await {
                 Err(status) => return Followed::Nowhere(status),
                 Ok(leg) => {
                     if let Some(Referral::Placing(_, negotiation)) = referral.take() {
-                        *referral = Some(Referral::Calling(leg, negotiation));
+                        *referral = Some(Referral::Calling(leg, negotiation, None));
                     }
                 }
             },
@@ -68,27 +69,30 @@ impl AudioLine {
 
     pub(super) fn on_followed(&mut self, followed: Followed) -> Option<LineEvent> {
         let referral = self.referral.take();
-        let (event, leg, mut negotiation) = match (followed, referral) {
+        let (event, leg, mut negotiation, early) = match (followed, referral) {
             (Followed::Nowhere(status), _) => return self.is_not_followed(status),
-            (Followed::Told(event), Some(Referral::Calling(leg, negotiation))) => (event, leg, negotiation),
+            (Followed::Told(event), Some(Referral::Calling(leg, negotiation, early))) => {
+                (event, leg, negotiation, early)
+            }
             (Followed::Told(_), _) => return None,
         };
         match event {
             LegEvent::Progress { status, answer } => {
-                // What can't be used now is looked at again with the answer to the call.
-                agree(&mut negotiation, answer);
-                self.referral = Some(Referral::Calling(leg, negotiation));
+                self.referral = Some(Referral::Calling(leg, negotiation, answer.or(early)));
                 self.leg.order(LegOrder::ReportReferral(status));
                 None
             }
             LegEvent::Answered { answer } => {
-                agree(&mut negotiation, answer);
+                if let Some(answer) = answer.or(early) {
+                    // What can't be agreed on, ends it below.
+                    let _ = negotiation.answered(&String::from_utf8_lossy(&answer));
+                }
                 self.go_over(leg, negotiation)
             }
             LegEvent::Failed { status } => self.is_not_followed(status),
             LegEvent::Ended(_) => self.is_not_followed(487),
             _ => {
-                self.referral = Some(Referral::Calling(leg, negotiation));
+                self.referral = Some(Referral::Calling(leg, negotiation, early));
                 None
             }
         }
@@ -113,11 +117,5 @@ impl AudioLine {
         }
         self.leg.order(LegOrder::ReportReferral(status.max(300)));
         Some(signalling(format!("nobody else is there: {status}")))
-    }
-}
-
-fn agree(negotiation: &mut Negotiation, answer: Option<Vec<u8>>) {
-    if let Some(answer) = answer {
-        let _ = negotiation.answered(&String::from_utf8_lossy(&answer));
     }
 }

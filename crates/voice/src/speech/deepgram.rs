@@ -36,6 +36,8 @@ use super::{Listening, Patience, SpeechError, Transcriber, Understood, Wishes};
 const BEFORE: Duration = Duration::from_millis(300);
 /// Nobody says more without a word of it being understood.
 const LONGEST: Duration = Duration::from_secs(60);
+/// Words that end so much before speech does are its last.
+const NEARLY: Duration = Duration::from_millis(250);
 /// A connection on which nothing is sent for ten seconds is closed by the service.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 const LONGEST_MESSAGE: usize = 1 << 20;
@@ -173,13 +175,22 @@ struct Unsaid {
     /// The place of the first of them in what this connection was sent.
     place: u64,
     speaking: bool,
-    /// Speech ended, and its last words did not come yet.
-    waits_since: Option<Instant>,
+    waits: Option<Wait>,
+}
+
+/// Speech has ended, and its last words did not come yet.
+struct Wait {
+    /// Since then nothing was understood.
+    since: Instant,
+    /// Its end, in what this connection was sent.
+    until: u64,
+    /// How often the service was asked to come to an end, and has not said that it did: it says so not always.
+    asked: u32,
 }
 
 impl Unsaid {
     const fn new(rate: u32) -> Self {
-        Self { rate, samples: VecDeque::new(), place: 0, speaking: false, waits_since: None }
+        Self { rate, samples: VecDeque::new(), place: 0, speaking: false, waits: None }
     }
 
     const fn samples_in(&self, span: Duration) -> usize {
@@ -200,7 +211,36 @@ impl Unsaid {
 
     /// Whether there is speech whose words are still to come.
     const fn is_pending(&self) -> bool {
-        self.speaking || self.waits_since.is_some()
+        self.speaking || self.waits.is_some()
+    }
+
+    fn ended(&mut self, now: Instant) {
+        self.speaking = false;
+        let until = self.place + self.samples.len() as u64;
+        let wait = self.waits.get_or_insert(Wait { since: now, until, asked: 0 });
+        (wait.until, wait.asked) = (until, wait.asked + 1);
+    }
+
+    /// Words came for good, up to so many seconds of what was sent.
+    fn came(&mut self, until: f64, from_finalize: bool, now: Instant) {
+        self.understood(until);
+        let nearly = self.place + self.samples_in(NEARLY) as u64;
+        let Some(wait) = &mut self.waits else { return };
+        wait.since = now;
+        if from_finalize {
+            wait.asked = wait.asked.saturating_sub(1);
+        }
+        if nearly >= wait.until || from_finalize && wait.asked == 0 {
+            self.waits = None;
+        }
+    }
+
+    /// Another connection hears from the beginning what is kept.
+    fn begin_again(&mut self, now: Instant) {
+        let sent_before = std::mem::take(&mut self.place);
+        if let Some(wait) = &mut self.waits {
+            *wait = Wait { since: now, until: wait.until.saturating_sub(sent_before), asked: 1 };
+        }
     }
 
     /// All up to so many seconds of what was sent is understood.
@@ -212,7 +252,7 @@ impl Unsaid {
 
     /// Nothing of it will be understood any more.
     fn give_up(&mut self) {
-        self.waits_since = None;
+        self.waits = None;
     }
 }
 
@@ -327,12 +367,15 @@ impl Ear {
         self.say_again(socket).await?;
         let mut quiet_since = Instant::now();
         loop {
-            let late = self.unsaid.waits_since.map(|since| since + self.settings.patience.first);
+            let late = self.unsaid.waits.as_ref().map(|wait| wait.since + self.settings.patience.first);
             tokio::select! {
                 heard = self.heard.recv() => {
                     let Some(heard) = heard else {
-                        let _ = socket.send(Message::text(r#"{"type":"CloseStream"}"#)).await;
-                        let _ = socket.close(None).await;
+                        let bye = async {
+                            let _ = socket.send(Message::text(r#"{"type":"CloseStream"}"#)).await;
+                            let _ = socket.close(None).await;
+                        };
+                        let _ = tokio::time::timeout(self.settings.patience.gap, bye).await;
                         return Ok(());
                     };
                     self.pass_on(socket, heard).await?;
@@ -361,15 +404,12 @@ impl Ear {
 
     /// What a former connection did not give the words of.
     async fn say_again(&mut self, socket: &mut Socket) -> Result<(), SpeechError> {
-        self.unsaid.place = 0;
-        if !self.unsaid.is_pending() {
-            self.unsaid.samples.clear();
-            return Ok(());
-        }
+        self.unsaid.begin_again(Instant::now());
         let samples: Vec<i16> = self.unsaid.samples.iter().copied().collect();
-        self.send(socket, Message::Binary(octets(&samples))).await?;
-        if self.unsaid.waits_since.is_some() {
-            self.unsaid.waits_since = Some(Instant::now());
+        if !samples.is_empty() {
+            self.send(socket, Message::Binary(octets(&samples))).await?;
+        }
+        if self.unsaid.waits.is_some() {
             self.send(socket, Message::text(FINALIZE)).await?;
         }
         Ok(())
@@ -386,8 +426,7 @@ impl Ear {
                 Ok(())
             }
             Heard::Ended => {
-                self.unsaid.speaking = false;
-                self.unsaid.waits_since = Some(Instant::now());
+                self.unsaid.ended(Instant::now());
                 // What was heard of it is to be told now, not when the service thinks that it is over.
                 self.send(socket, Message::text(FINALIZE)).await
             }
@@ -417,12 +456,8 @@ impl Ear {
                     }
                     return Ok(false);
                 }
-                self.unsaid.understood(results.start + results.duration);
-                let is_last = results.from_finalize;
-                if is_last {
-                    self.unsaid.waits_since = None;
-                }
-                if is_last || !text.is_empty() {
+                self.unsaid.came(results.start + results.duration, results.from_finalize, Instant::now());
+                if results.from_finalize || !text.is_empty() {
                     let _ = self.tell.send(Understood::Words { text, confidence: best.confidence.clamp(0.0, 1.0) });
                 }
                 Ok(true)
@@ -501,6 +536,34 @@ mod tests {
         unsaid.understood(1.0);
         unsaid.understood(9.0);
         assert_eq!((unsaid.samples.len(), unsaid.place), (0, 16_000));
+    }
+
+    #[test]
+    fn the_last_words_are_known_whether_the_service_says_so_or_not() {
+        let now = Instant::now();
+        let spoken = || {
+            let mut unsaid = Unsaid::new(8_000);
+            unsaid.speaking = true;
+            unsaid.hear(&[1; 8_000]);
+            unsaid.ended(now);
+            unsaid
+        };
+        let mut unsaid = spoken();
+        unsaid.came(0.5, false, now);
+        assert!(unsaid.is_pending());
+        unsaid.came(0.9, false, now);
+        assert!(!unsaid.is_pending(), "all but a moment of silence is understood");
+        let mut unsaid = spoken();
+        unsaid.came(0.2, true, now);
+        assert!(!unsaid.is_pending(), "there were no more words");
+        // They went on: the first end that is told is not the last.
+        let mut unsaid = spoken();
+        unsaid.hear(&[1; 8_000]);
+        unsaid.ended(now);
+        unsaid.came(1.0, true, now);
+        assert!(unsaid.is_pending());
+        unsaid.came(1.2, true, now);
+        assert!(!unsaid.is_pending());
     }
 
     #[test]

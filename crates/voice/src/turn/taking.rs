@@ -180,6 +180,8 @@ struct Caller {
     ended_at: Option<Duration>,
     /// The words changed then.
     words_at: Duration,
+    /// The transcriber failed for something of it.
+    misheard: bool,
 }
 
 /// What the agent has to say in this turn.
@@ -340,6 +342,7 @@ impl TurnTaking {
             return;
         }
         self.caller.words.push(text.to_owned());
+        self.caller.misheard = false;
         self.caller.confidence = Some(self.caller.confidence.map_or(confidence, |least| least.min(confidence)));
         self.quiet_since = now;
         if self.caller.speaking_since.is_none() && self.caller.ended_at.is_none() {
@@ -370,6 +373,9 @@ impl TurnTaking {
         if self.caller.has_words() && self.caller.partial.is_empty() {
             return Some(ended + self.endpointing.wait(&self.caller.all_words()));
         }
+        if self.caller.misheard {
+            return Some(ended + self.endpointing.wait(""));
+        }
         // The transcriber is not done, as it seems.
         Some(ended.max(self.caller.words_at) + WORDS_MAY_TAKE)
     }
@@ -379,7 +385,10 @@ impl TurnTaking {
         let words = caller.all_words();
         self.quiet_since = now;
         if words.is_empty() {
-            // A cough.
+            if caller.misheard {
+                self.greet(&self.manners.apology.clone());
+            }
+            // Else a cough.
             return;
         }
         self.turn += 1;
@@ -430,10 +439,12 @@ impl TurnTaking {
     /// They are asked to say it again, unless there is something to be answered, or they are at it.
     fn misheard(&mut self) {
         self.caller.partial.clear();
-        if matches!(self.floor, Floor::Listening) && self.caller.speaking_since.is_none() && !self.caller.has_words() {
+        if self.caller.speaking_since.is_some() {
+            // When they have finished.
+            self.caller.misheard = true;
+        } else if matches!(self.floor, Floor::Listening) && !self.caller.has_words() {
             self.caller.ended_at = None;
-            let apology = self.manners.apology.clone();
-            self.greet(&apology);
+            self.greet(&self.manners.apology.clone());
         }
     }
 

@@ -113,13 +113,16 @@ impl SipNetwork {
                 };
                 let known = app.trunks.now();
                 let trunk = known.iter().find(|trunk| trunks.contains(&trunk.name));
+                let over: Vec<Trunk> = known.iter().filter(|trunk| trunks.contains(&trunk.name)).cloned().collect();
+                // Where it may have come over several, only where it came from is certain.
+                let host = trunk.filter(|_| over.len() == 1).and_then(host_of);
                 let parts = LineParts {
                     port,
                     ability: ability(&app, trunk.map_or(app.config.voice.media.srtp, |trunk| trunk.srtp)),
                     address: sound_address(&app, local, remote.ip()),
                     speech: speech.clone(),
-                    transfer_host: Some(trunk.and_then(host_of).unwrap_or_else(|| remote.to_string())),
-                    referrals: trunk.and_then(|trunk| referrals::over(&app, &signalling, trunk, &to, &from)),
+                    transfer_host: Some(host.unwrap_or_else(|| remote.to_string())),
+                    referrals: referrals::over(&app, &signalling, over, &to, &from),
                     tasks: tasks.clone(),
                 };
                 let arrival = Arrival { from: pii::phone(number(from)), to, trunks, over: "sip" };
@@ -152,7 +155,7 @@ impl SipNetwork {
             address: IpAddr::from([127, 0, 0, 1]),
             speech: self.speech.clone(),
             transfer_host: host_of(trunk),
-            referrals: referrals::over(&self.app, &self.signalling, trunk, &call.from, &call.to),
+            referrals: referrals::over(&self.app, &self.signalling, vec![trunk.clone()], &call.from, &call.to),
             tasks: self.tasks.clone(),
         };
         let order = PlaceOrder {

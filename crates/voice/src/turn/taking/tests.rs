@@ -216,6 +216,16 @@ fn who_was_not_understood_is_asked_to_say_it_again() {
 }
 
 #[test]
+fn who_is_not_understood_while_they_speak_may_finish_first() {
+    let mut call = Call::usual();
+    call.hears(Input::SpeechBegan).after(100);
+    call.hears(Input::Misheard).after(800);
+    assert!(call.spoken().is_empty());
+    call.hears(Input::SpeechEnded).after(1_000);
+    assert_eq!(call.spoken(), ["Sorry, say that again?"]);
+}
+
+#[test]
 fn who_was_understood_in_part_is_answered() {
     let mut call = Call::usual();
     call.caller_says("I would like").after(100);
