@@ -20,7 +20,8 @@ const LONGEST_CODE: usize = 6;
 
 /// Emergency numbers of countries, behind their country code: somebody may write +49 110.
 const BEHIND_COUNTRY_CODE: &[(&str, &[&str])] = &[
-    ("1", &["911", "988"]),
+    // And the long number of the crisis line.
+    ("1", &["911", "988", "8002738255"]),
     ("33", &["15", "17", "18", "112", "114", "115", "119"]),
     ("34", &["112", "061", "062", "091"]),
     ("39", &["112", "113", "115", "118"]),

@@ -309,6 +309,7 @@ impl AudioLine {
                 LineEvent::Mark(Mark::Words { after })
             }
             Understood::Failed(error) => {
+                tracing::warn!(%error, "a caller is not understood");
                 self.ready.push_back(LineEvent::Turn(Input::Misheard));
                 LineEvent::Mark(Mark::SpeechFailed(error.to_string()))
             }
@@ -389,6 +390,7 @@ impl Line for AudioLine {
                         Some(LineEvent::Mark(Mark::SpeakerFirst { turn, sentence }))
                     }
                     Came::Failed(sentence, why) => {
+                        tracing::warn!(error = why, "a sentence can't be spoken");
                         self.ready.push_back(LineEvent::Turn(Input::Unspoken(sentence)));
                         Some(LineEvent::Mark(Mark::SpeechFailed(why)))
                     }

@@ -12,6 +12,7 @@ use offhook_voice::host::{Plan, Wishes};
 use offhook_voice::turn::taking::Manners;
 use serde::{Deserialize, Serialize};
 
+use super::place_call::may_be_handed_to;
 use super::{App, recordings};
 
 /// What one call has otherwise than its agent. Kept with the call, as JSON.
@@ -69,7 +70,7 @@ pub fn plan(app: &App, call: &CallId, profile: &AgentProfile, options: &CallOpti
             speed: profile.voice_speed,
             accurate: profile.stt_mode == SttMode::Accurate,
         },
-        transfer_to: profile.transfer_number.clone(),
+        transfer_to: profile.transfer_number.clone().filter(|to| may_be_handed_to(app, to)),
         longest: app.config.voice.longest_call.min(most),
         ring_for: app.config.voice.ring_for,
         recording: recorded.then(|| recordings::file_of(app, call)),

@@ -150,6 +150,15 @@ async fn can_pay(app: &App, tx: &mut Tx, wanted: &CallWanted) -> Result<Result<(
     Ok(spent.map_err(CallRefused::from))
 }
 
+/// Whether a call may be handed over to what an agent has as its transfer number: a number, or a SIP address.
+pub fn may_be_handed_to(app: &App, to: &str) -> bool {
+    let user = to.split_once(':').map_or(to, |(_, rest)| rest.split(['@', ';']).next().unwrap_or_default());
+    match E164::parse(user) {
+        Ok(number) => check_destination(app, &number).is_ok(),
+        Err(_) => !destinations::calls_for_help(user),
+    }
+}
+
 fn check_destination(app: &App, to: &E164) -> Result<(), CallRefused> {
     if destinations::is_service_line(to.as_str()) {
         return Err(CallRefused::ServiceLine(to.to_string()));

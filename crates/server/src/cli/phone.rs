@@ -163,7 +163,7 @@ async fn call(network: &Network, from: &str, pace: u32, to: &str) -> Result<(), 
                     network.act(&path, "hangup", &json!({})).await?;
                     continue;
                 };
-                match text.trim().strip_prefix("/press ") {
+                match text.trim().strip_prefix("/press") {
                     _ if text.trim().is_empty() => {}
                     Some(keys) => network.act(&path, "press", &json!({"digits": keys.trim()})).await?,
                     None => network.act(&path, "say", &json!({"text": text})).await?,
@@ -220,13 +220,20 @@ impl Network {
         read_json(self.client.get(format!("{}{path}", self.base)).send().await?).await
     }
 
-    /// What is too late for a call that is over is no failure.
+    /// What is too late for a call that is over is no failure; of what is not understood the call is not the worse.
     async fn act(&self, path: &str, what: &str, body: &serde_json::Value) -> Result<(), Failure> {
         let answer = self.client.post(format!("{}{path}/{what}", self.base)).json(body).send().await?;
-        if answer.status() == reqwest::StatusCode::BAD_REQUEST {
+        let status = answer.status();
+        if status == reqwest::StatusCode::BAD_REQUEST {
             return Ok(());
         }
-        read_json(answer).await.map(drop)
+        match read_json(answer).await {
+            Err(error) if status == reqwest::StatusCode::UNPROCESSABLE_ENTITY => {
+                print(&format!("  (not done: {error})"))
+            }
+            done => drop(done?),
+        }
+        Ok(())
     }
 
     async fn inbox(&self, handset: &str) -> Result<Vec<Shown>, Failure> {

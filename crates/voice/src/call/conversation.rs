@@ -39,6 +39,8 @@ pub(super) struct Conversation<'a> {
     key_at: Instant,
     /// Which turn was heard last.
     heard: TurnNumber,
+    /// The sentence that could not be spoken lately.
+    unspoken: Option<SentenceId>,
     /// The transfer that is under way, until when it is waited for.
     transfer: Option<Instant>,
     /// What it turns out to be, whatever the machine says.
@@ -70,6 +72,7 @@ impl<'a> Conversation<'a> {
             keys: String::new(),
             key_at: answered,
             heard: 0,
+            unspoken: None,
             transfer: None,
             reason: None,
         }
@@ -157,7 +160,10 @@ impl<'a> Conversation<'a> {
         match input {
             Input::SpeechBegan => self.notes.mark(Mark::SpeechBegan),
             Input::SpeechEnded => self.notes.mark(Mark::SpeechEnded),
-            Input::Playing { sentence, .. } | Input::Played(sentence) if sentence.turn > self.heard => {
+            Input::Unspoken(sentence) => self.unspoken = Some(*sentence),
+            Input::Playing { sentence, .. } | Input::Played(sentence)
+                if sentence.turn > self.heard && self.unspoken != Some(*sentence) =>
+            {
                 self.heard = sentence.turn;
                 self.notes.mark(Mark::TurnHeard { turn: sentence.turn });
             }

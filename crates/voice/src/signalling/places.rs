@@ -48,12 +48,14 @@ pub async fn flows(
     may_reach: &MayReach,
 ) -> Result<Vec<(Flow, String)>, PlaceError> {
     let Some(sip) = uri.as_sip() else { return Ok(Vec::new()) };
-    let transport = match sip.param("transport").map(str::to_ascii_lowercase).as_deref() {
+    let named = match sip.param("transport").map(str::to_ascii_lowercase).as_deref() {
         Some("tls") => Transport::Tls,
         Some("tcp") => Transport::Tcp,
         Some("udp") => Transport::Udp,
         _ => trunk.transport.unwrap_or(Transport::Udp),
     };
+    // Whatever else stands there (RFC 3261 §26.2.2).
+    let transport = if sip.secure { Transport::Tls } else { named };
     let port = sip.port.unwrap_or(transport.default_port());
     let (addresses, host) = match &sip.host {
         Host::Ip(ip) => (vec![SocketAddr::new(*ip, port)], ip.to_string()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use offhook_domain::{AgentId, CallId, E164, NumberId};
+use offhook_domain::{AgentId, CallId, E164, NumberId, destinations};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -32,7 +32,7 @@ pub struct CreateCall {
     agent_id: Ref<AgentId>,
     /// E.164.
     #[schema(value_type = String, example = "+14155550123")]
-    to_number: E164,
+    to_number: Callee,
     /// The number it goes out from; without it, the agent's first.
     #[schema(value_type = Option<String>)]
     from_number_id: Option<Ref<NumberId>>,
@@ -92,6 +92,23 @@ impl Input for CreateCall {
             wait_for_completion,
             max_wait_seconds,
         })
+    }
+}
+
+/// Whom to call.
+#[derive(Debug)]
+enum Callee {
+    Number(E164),
+    /// A short code, which is refused for what it is, not for how it is written.
+    ServiceLine(String),
+}
+
+impl FromField for Callee {
+    fn from_field(value: &Value) -> Result<Self, Problem> {
+        match value.as_str().map(str::trim).filter(|text| destinations::is_service_line(text)) {
+            Some(line) if E164::parse(line).is_err() => Ok(Self::ServiceLine(line.to_owned())),
+            _ => E164::from_field(value).map(Self::Number),
+        }
     }
 }
 
@@ -187,7 +204,10 @@ fn wanted(caller: &Caller, input: CreateCall) -> Result<CallWanted, ApiError> {
     Ok(CallWanted {
         account: caller.account.clone(),
         agent: input.agent_id.id().cloned().ok_or_else(AgentId::missing)?,
-        to: input.to_number,
+        to: match input.to_number {
+            Callee::Number(number) => number,
+            Callee::ServiceLine(line) => return Err(CallRefused::ServiceLine(line).into()),
+        },
         from,
         hosted: input.system_prompt.is_some_and(|prompt| !prompt.0.is_empty()),
         metadata: input.metadata.map(|metadata| metadata.0),

@@ -115,6 +115,21 @@ async fn a_caller_is_handed_over_to_the_agents_number() {
 }
 
 #[tokio::test]
+async fn a_handset_whose_script_nobody_waits_for_any_more_hangs_up() {
+    let stage = Stage::open(json!({"beginMessage": "Hello."})).await;
+    let stands = async {
+        while stage.app.get("/v1/calls?status=in-progress").await.ok()["total"] != 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        call = stage.handset(json!([{"pause_ms": 60_000}])) => panic!("it was not waited: {call:#}"),
+        () = stands => {}
+    }
+    assert_eq!(stage.only_call().await["endReason"], "user_hangup");
+}
+
+#[tokio::test]
 async fn keys_of_the_caller_are_what_he_says() {
     let stage = Stage::open(json!({"beginMessage": "Hello."})).await;
     let call = stage.handset(json!([{"press": "42#"}, {"hangup": true}])).await;

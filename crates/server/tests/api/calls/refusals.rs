@@ -8,14 +8,20 @@ use crate::app::{TestApp, id};
 #[tokio::test]
 async fn help_in_need_is_not_called_by_agents() {
     let stage = Stage::open(json!({})).await;
-    for to in ["+1911", "+19115550100", "+1988", "+44999"] {
+    // Also what is too short for a number at all.
+    for to in ["911", "112", "988", "411", "+1911", "+19115550100", "+1988", "+44999", "+49110", "+18002738255"] {
         let wanted = json!({"agentId": stage.agent, "toNumber": to});
-        let status = stage.app.post("/v1/calls").json(wanted).await.status.as_u16();
-        // Too short for a number at all, or known as what it is.
-        assert!(status == 403 || status == 422, "{to}: {status}");
+        let refused = stage.app.post("/v1/calls").json(wanted).await.refused(403);
+        assert_eq!(refused.code, "FORBIDDEN", "{to}");
     }
-    let wanted = json!({"agentId": stage.agent, "toNumber": "+19115550100"});
-    assert_eq!(stage.app.post("/v1/calls").json(wanted).await.refused(403).code, "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn nobody_is_handed_over_to_help_in_need() {
+    let stage = Stage::open(json!({"beginMessage": "Hello.", "transferNumber": "+49110"})).await;
+    let call = stage.handset(json!([{"say": "Transfer me"}, {"say": "Bye"}])).await;
+    assert!(!heard(&call).iter().any(|line| line.starts_with("transferred")), "{call:#}");
+    assert_eq!(stage.ended_event().await["data"]["disconnectionReason"], "agent_hangup");
 }
 
 #[tokio::test]

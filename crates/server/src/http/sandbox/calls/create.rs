@@ -1,5 +1,6 @@
 //! `POST /sandbox/calls`
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -120,11 +121,22 @@ pub async fn handle(
     let call = app.handset_calls.call(&app, input.from, input.to, pace);
     let call = call.ok_or_else(|| ApiError::refused("this process leads no calls"))?;
     if let Some(script) = input.script {
+        // Also where whoever asked has gone away meanwhile.
+        let _hangs_up = HangsUp(call.clone());
         drop(tokio::time::timeout(LONGEST, play(&call, script.0)).await);
         call.does(Does::HangsUp);
         call.over().await;
     }
     Ok(Json(HandsetCallView::of(&call)))
+}
+
+/// Hangs up when nobody waits for the end of the script any more.
+struct HangsUp(Arc<HandsetCall>);
+
+impl Drop for HangsUp {
+    fn drop(&mut self) {
+        self.0.does(Does::HangsUp);
+    }
 }
 
 /// Does one step after the other.
