@@ -58,6 +58,10 @@ impl Service {
 impl Connection {
     /// Samples until they ask for what there is; none where they say that it is over.
     async fn until_finalize(&mut self) -> Option<Vec<i16>> {
+        tokio::time::timeout(Duration::from_secs(20), self.finalize()).await.expect("asked in time")
+    }
+
+    async fn finalize(&mut self) -> Option<Vec<i16>> {
         let mut samples = Vec::new();
         loop {
             match self.socket.next().await?.unwrap() {
@@ -117,15 +121,15 @@ async fn words_come_while_somebody_speaks_and_for_good_when_they_stop() {
 async fn what_was_said_is_said_again_where_the_connection_breaks_and_told_once() {
     let (service, transcriber) = Service::open().await;
     let mut ear = ear(&transcriber).await;
-    says(&mut *ear, &sound(0, 4_000));
+    says(&mut *ear, &sound(0, 8_000));
     let mut connection = service.connection().await;
     connection.until_finalize().await;
     // A quarter of a second is understood, and then the service goes down.
     connection.understands("Two pizzas", true, false, 0.25).await;
     drop(connection);
     let mut another = service.connection().await;
-    assert_eq!(another.until_finalize().await, Some(sound(2_000, 2_000)));
-    another.understands("and a salad.", true, true, 0.25).await;
+    assert_eq!(another.until_finalize().await, Some(sound(2_000, 6_000)));
+    another.understands("and a salad.", true, true, 0.75).await;
     assert_eq!(next(&mut *ear).await, words("Two pizzas"));
     assert_eq!(next(&mut *ear).await, words("and a salad."));
 }
