@@ -116,7 +116,8 @@ rtp_timeout 60
 
 
 def test_a_handset_of_the_command_line_talks_with_the_agent(tmp_path, grammar):
-    speech = f'[voice.speech]\nstt = "pocketsphinx"\npocketsphinx_grammar = "{grammar}"\ntts = "flite"\n'
+    # First of all, what is behind the keys of [voice.media]: the recording is to be at 16 kHz.
+    speech = f'codecs = ["g722"]\n[voice.speech]\nstt = "pocketsphinx"\npocketsphinx_grammar = "{grammar}"\ntts = "flite"\n'
     home = tmp_path / "offhook"
     home.mkdir()
     echo = lambda words, _: [{"text": f"You said {words}.", "hangup": "goodbye" in words}]  # noqa: E731
